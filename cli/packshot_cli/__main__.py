@@ -1,0 +1,3 @@
+from packshot_cli.main import app
+
+app()

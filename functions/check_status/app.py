@@ -1,0 +1,33 @@
+"""CheckStatusFunction: one look at a request, for the workflow's loop."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from packshot.checking import Checker
+from packshot.secret import api_key_reader
+from packshot.segmind import SegmindClient
+from packshot.settings import Settings, read_settings
+from packshot.workflow import WorkflowState
+
+logger = Logger()
+
+
+@cache
+def checker() -> Checker:
+    settings = read_settings(Settings)
+    return Checker(
+        segmind=SegmindClient(settings.segmind_base_url, api_key_reader(settings.api_key_secret_arn)),
+        now=lambda: datetime.now(UTC),
+    )
+
+
+@logger.inject_lambda_context(clear_state=True)
+def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    state = checker().check(WorkflowState.model_validate(event))
+    logger.info("check", extra=state.model_dump(include={"job_id", "attempt", "age_seconds", "finished"}))
+    return state.model_dump(mode="json")

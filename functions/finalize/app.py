@@ -1,0 +1,51 @@
+"""FinalizeFunction: every ending of a request."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+import boto3
+import requests
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from packshot.downloads import Downloader
+from packshot.event_bus import EventBus
+from packshot.finalizing import Finalizer
+from packshot.image_store import ImageStore
+from packshot.job_table import JobTable
+from packshot.secret import api_key_reader
+from packshot.segmind import SegmindClient
+from packshot.settings import FinalizeSettings, read_settings
+from packshot.workflow import WorkflowState
+
+logger = Logger()
+metrics = Metrics()
+
+
+@cache
+def finalizer() -> Finalizer:
+    settings = read_settings(FinalizeSettings)
+    return Finalizer(
+        table=JobTable(boto3.client("dynamodb"), settings.job_table_name),
+        segmind=SegmindClient(settings.segmind_base_url, api_key_reader(settings.api_key_secret_arn)),
+        downloader=Downloader(settings.output_hosts, settings.max_image_bytes, requests.Session()),
+        images=ImageStore(boto3.client("s3"), settings.output_bucket_name, settings.image_cache_control),
+        bus=EventBus(boto3.client("events"), settings.event_bus_name),
+        now=lambda: datetime.now(UTC),
+    )
+
+
+@metrics.log_metrics
+@logger.inject_lambda_context(clear_state=True)
+def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    state = WorkflowState.model_validate(event)
+    job = finalizer().finalize(state.job_id, state.attempt)
+    if job is None:
+        logger.warning("the job has moved on without this attempt", extra={"job_id": state.job_id})
+        return {"job_id": state.job_id, "attempt": state.attempt, "state": None}
+    metrics.add_metric(name=f"Job{job.state.title()}", unit=MetricUnit.Count, value=1)
+    logger.info("finalize", extra=job.for_log())
+    return {"job_id": job.job_id, "attempt": job.attempt, "state": job.state}

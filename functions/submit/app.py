@@ -1,0 +1,70 @@
+"""SubmitFunction: one message of the upload queue, to at most one paid request."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+import boto3
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.config import Config
+from packshot.event_bus import EventBus
+from packshot.job_table import JobTable
+from packshot.messages import UploadMessage, parse_message
+from packshot.photo_store import PhotoStore
+from packshot.secret import api_key_reader
+from packshot.segmind import SegmindClient
+from packshot.settings import SubmitSettings, read_settings
+from packshot.submitting import Submitter
+from packshot.upload_queue import UploadQueue
+from packshot.workflow import Workflow
+
+logger = Logger()
+metrics = Metrics()
+processor = BatchProcessor(event_type=EventType.SQS)
+
+# A default client presigns with the old signature, which new buckets and KMS refuse, and for a global host.
+PRESIGNING = Config(
+    signature_version="s3v4", s3={"addressing_style": "virtual", "us_east_1_regional_endpoint": "regional"}
+)
+
+
+@cache
+def submitter() -> Submitter:
+    settings = read_settings(SubmitSettings)
+    s3 = boto3.client("s3", config=PRESIGNING)
+    return Submitter(
+        photos=PhotoStore(s3, settings.image_transfer, settings.max_photo_bytes),
+        table=JobTable(boto3.client("dynamodb"), settings.job_table_name),
+        segmind=SegmindClient(settings.segmind_base_url, api_key_reader(settings.api_key_secret_arn)),
+        queue=UploadQueue(boto3.client("sqs"), settings.upload_queue_url),
+        workflow=Workflow(boto3.client("stepfunctions"), settings.workflow_arn),
+        bus=EventBus(boto3.client("events"), settings.event_bus_name),
+        scene=settings.scene(),
+        max_submits_per_job=settings.max_submits_per_job,
+        now=lambda: datetime.now(UTC),
+    )
+
+
+def submit(record: SQSRecord) -> None:
+    message = parse_message(record.body)
+    if isinstance(message, UploadMessage):
+        job = submitter().upload(message.photo())
+    else:
+        job = submitter().job(message.job_id)
+    if job is None:
+        logger.info("not a photo")
+        return
+    metrics.add_metric(name=f"Job{job.state.title()}", unit=MetricUnit.Count, value=1)
+    logger.info("submit", extra=job.for_log())
+
+
+@metrics.log_metrics
+@logger.inject_lambda_context(clear_state=True)
+def lambda_handler(event: dict[str, Any], context: LambdaContext) -> Any:
+    return process_partial_response(event, submit, processor, context)

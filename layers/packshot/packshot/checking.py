@@ -1,0 +1,45 @@
+"""One look at a request: is it over, and if not, when to look again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from packshot import segmind_answers as answers
+from packshot.polling import UNKNOWN_BELIEVED_AFTER, next_wait_seconds
+from packshot.segmind import NoApiKeyError, SegmindClient
+from packshot.workflow import WorkflowState
+
+
+@dataclass(frozen=True)
+class Checker:
+    """The collaborators of a status check."""
+
+    segmind: SegmindClient
+    now: Callable[[], datetime]
+
+    def check(self, state: WorkflowState) -> WorkflowState:
+        """Ask once. What cannot be told now is asked again, which the workflow's deadline bounds."""
+        try:
+            outcome = self.segmind.status(state.request_id)
+        except NoApiKeyError as error:
+            outcome = answers.TryLater(str(error))
+        age = self.now() - state.submitted_at
+        match outcome:
+            case answers.Completed() | answers.Failed():
+                finished = True
+            case answers.Unknown():
+                finished = age >= UNKNOWN_BELIEVED_AFTER
+            case answers.Pending() | answers.TryLater():
+                finished = False
+        wait_seconds = next_wait_seconds(age)
+        if isinstance(outcome, answers.TryLater) and outcome.retry_at:
+            wait_seconds = max(wait_seconds, int((outcome.retry_at - self.now()).total_seconds()) + 1)
+        return state.model_copy(
+            update={
+                "finished": finished,
+                "wait_seconds": wait_seconds,
+                "age_seconds": int(age.total_seconds()),
+            }
+        )

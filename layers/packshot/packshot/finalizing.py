@@ -1,0 +1,139 @@
+"""Every ending of a request, success or not, has this one author: the image, the record, the event."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, BinaryIO
+
+from packshot import segmind_answers as answers
+from packshot.downloads import Downloader, ForbiddenOutputError
+from packshot.event_bus import EventBus
+from packshot.image_store import ImageStore
+from packshot.job import ENDINGS, Job, JobState, Reason
+from packshot.job_table import JobTable, Unmoved
+from packshot.pictures import NotAPicture, Picture, read_picture
+from packshot.polling import DEADLINE
+from packshot.segmind import NoApiKeyError, SegmindClient
+
+# A file that is wrong is fetched again before that is believed.
+FETCHES = 3
+
+
+class NotFinishedError(Exception):
+    """The request has no ending yet, or it cannot be told now: ask again."""
+
+
+@dataclass(frozen=True)
+class _Wrong:
+    """What was fetched, or where it is, cannot become the image."""
+
+    reason: Reason
+
+
+@dataclass(frozen=True)
+class Finalizer:
+    """The collaborators of an ending."""
+
+    table: JobTable
+    segmind: SegmindClient
+    downloader: Downloader
+    images: ImageStore
+    bus: EventBus
+    now: Callable[[], datetime]
+
+    def finalize(self, job_id: str, attempt: int) -> Job | None:
+        """Bring a submitted job to its end; the job as it stands then, None when it moved on meanwhile.
+
+        Raises NotFinishedError, DownloadError, and whatever AWS raises: the workflow then tries again.
+        """
+        job = self.table.get(job_id)
+        if job is None or job.attempt != attempt:
+            return None
+        if job.state in ENDINGS:
+            # Finished before, perhaps without its event having got out: the same fact has the same id.
+            self.bus.announce(job)
+            return job
+        if job.state is not JobState.SUBMITTED or job.request_id is None:
+            return None
+        return self._finish(job, job.request_id)
+
+    def _finish(self, job: Job, request_id: str) -> Job:
+        try:
+            outcome = self.segmind.result(request_id)
+        except NoApiKeyError as error:
+            outcome = answers.TryLater(str(error))
+        match outcome:
+            case answers.Completed(output, inference_seconds, cost_usd):
+                return self._complete(job, output, inference_seconds=inference_seconds, cost_usd=cost_usd)
+            case answers.Failed(message, inference_seconds):
+                reason = Reason(code="GenerationFailed", message=message)
+                return self._end(job, JobState.FAILED, error=reason, inference_seconds=inference_seconds)
+            case answers.Unknown(message):
+                return self._unknown(job, message)
+            case answers.Pending(status):
+                return self._past_deadline(job, f"the request is {status}")
+            case answers.TryLater(message):
+                return self._past_deadline(job, message)
+
+    def _complete(self, job: Job, output: answers.Output | None, **measured: Any) -> Job:
+        if output is None:
+            reason = Reason(code="NoOutput", message="the result is COMPLETED but names no image")
+            return self._end(job, JobState.FAILED, error=reason, **measured)
+        if output.url is not None:
+            self.table.remember_output(job, output.url)
+        made = self._fetch(job, output)
+        if isinstance(made, _Wrong):
+            # The output's address stays in the record: it was paid for, and a person may still fetch it.
+            return self._end(job, JobState.FAILED, error=made.reason, **measured)
+        file, picture = made
+        with file:
+            image = self.images.publish(job, file, picture)
+        return self._end(job, JobState.COMPLETED, image=image, error=None, output_url=None, **measured)
+
+    def _fetch(self, job: Job, output: answers.Output) -> tuple[BinaryIO, Picture] | _Wrong:
+        wrong = _Wrong(Reason(code="NoOutput", message="nothing was fetched"))
+        for _ in range(FETCHES):
+            try:
+                file = self.downloader.fetch(output.url) if output.url else io.BytesIO(output.data or b"")
+            except ForbiddenOutputError as error:
+                return _Wrong(Reason(code="OutputForbidden", message=answers.words(str(error))))
+            picture = read_picture(file)
+            problem = _problem(job, picture)
+            if isinstance(picture, Picture) and problem is None:
+                return file, picture
+            file.close()
+            wrong = _Wrong(
+                Reason(code="WrongOutput", message=f"the file is not the image asked for: {problem}")
+            )
+        return wrong
+
+    def _unknown(self, job: Job, message: str) -> Job:
+        """The status call said unknown, and so does the result call. A stored output still counts."""
+        if job.output_url is not None:
+            return self._complete(job, answers.Output(url=job.output_url))
+        return self._end(job, JobState.FAILED, error=Reason(code="RequestUnknown", message=message))
+
+    def _past_deadline(self, job: Job, message: str) -> Job:
+        if job.submitted_at is None or self.now() - job.submitted_at < DEADLINE:
+            raise NotFinishedError(message)
+        minutes = int(DEADLINE.total_seconds() // 60)
+        words = f"no ending within {minutes} minutes; last: {message}"
+        return self._end(job, JobState.FAILED, error=Reason(code="DeadlinePassed", message=words))
+
+    def _end(self, job: Job, ending: JobState, **changes: Any) -> Job:
+        moved = self.table.move(job, ending, **changes)
+        if isinstance(moved, Unmoved):
+            moved = moved.job or job
+        self.bus.announce(moved)
+        return moved
+
+
+def _problem(job: Job, picture: Picture | NotAPicture) -> str | None:
+    """Why a fetched file is not the image that was asked for; None when it is."""
+    if isinstance(picture, NotAPicture):
+        return picture.message
+    asked = job.parameters.image_format if job.parameters else picture.format
+    return None if picture.format == asked else f"{picture.format} instead of {asked}"

@@ -1,0 +1,140 @@
+"""Jobs: one photo in one scene, the closed set of states, and the edges between them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, PlainSerializer
+
+from packshot.photo import Photo
+from packshot.scene import Scene
+
+
+def iso(moment: datetime) -> str:
+    """A time as rows and the workflow write it: ISO 8601, UTC, with microseconds, so it orders as text."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+Moment = Annotated[datetime, PlainSerializer(iso, return_type=str, when_used="json")]
+
+
+class JobState(StrEnum):
+    """Where a job is on its way."""
+
+    PLANNED = "PLANNED"
+    CLAIMED = "CLAIMED"
+    SUBMITTED = "SUBMITTED"
+    PARKED = "PARKED"
+    UNCERTAIN = "UNCERTAIN"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    REJECTED = "REJECTED"
+    SUPERSEDED = "SUPERSEDED"
+
+
+class ParkedCause(StrEnum):
+    """What a parked job waits for."""
+
+    RATE = "rate"
+    CREDITS = "credits"
+    KEY = "key"
+    BUDGET = "budget"
+
+
+_S = JobState
+EDGES: dict[JobState, frozenset[JobState]] = {
+    _S.PLANNED: frozenset({_S.CLAIMED, _S.SUPERSEDED}),
+    _S.CLAIMED: frozenset({_S.PLANNED, _S.SUBMITTED, _S.PARKED, _S.UNCERTAIN, _S.FAILED}),
+    _S.PARKED: frozenset({_S.CLAIMED, _S.SUPERSEDED}),
+    _S.UNCERTAIN: frozenset({_S.CLAIMED, _S.SUBMITTED, _S.FAILED, _S.SUPERSEDED}),
+    _S.SUBMITTED: frozenset({_S.COMPLETED, _S.FAILED, _S.SUPERSEDED}),
+    _S.COMPLETED: frozenset(),
+    _S.FAILED: frozenset(),
+    _S.REJECTED: frozenset(),
+    _S.SUPERSEDED: frozenset(),
+}
+ENDINGS = frozenset(state for state, following in EDGES.items() if not following)
+CLAIMABLE = frozenset(state for state, following in EDGES.items() if _S.CLAIMED in following)
+
+
+class Reason(BaseModel):
+    """Why something did not go well: a stable code, and words for a person (the API's own where it spoke)."""
+
+    model_config = ConfigDict(frozen=True)
+
+    code: str
+    message: str
+
+
+class Image(BaseModel):
+    """A published image. Width and height in pixels."""
+
+    model_config = ConfigDict(frozen=True)
+
+    bucket: str
+    key: str
+    version_id: str | None
+    bytes: int
+    content_type: str
+    width: int
+    height: int
+
+
+class Job(BaseModel):
+    """One photo in one scene: the row of the job table."""
+
+    model_config = ConfigDict(frozen=True)
+
+    job_id: str
+    state: JobState
+    photo: Photo
+    scene: str
+    parameters: Scene | None
+    image_key: str | None
+    created_at: Moment
+    updated_at: Moment
+    due_at: Moment | None = None
+    cause: ParkedCause | None = None
+    attempt: int = 0
+    lost_answers: int = 0
+    not_accepted: int = 0
+    lease_until: Moment | None = None
+    request_id: str | None = None
+    submitted_at: Moment | None = None
+    seed: int | None = None
+    output_url: str | None = None
+    image: Image | None = None
+    error: Reason | None = None
+    inference_seconds: float | None = None
+    cost_usd: float | None = None
+
+    def row(self) -> dict[str, Any]:
+        """The row as plain data, times as ISO 8601 text. What is unknown is null, so that it is seen to be.
+
+        Only `due_at` is left out when there is none: it is indexed, on rows that are not at their end.
+        """
+        row = self.model_dump(mode="json")
+        if self.due_at is None:
+            del row["due_at"]
+        return row
+
+    def for_log(self) -> dict[str, Any]:
+        """What a log line tells of a job."""
+        return self.model_dump(mode="json", include=_LOGGED, exclude_none=True)
+
+
+_LOGGED = {"job_id", "state", "cause", "attempt", "scene", "request_id", "image_key", "error", "photo"}
+
+
+def job_id(photo: Photo, scene: str, scene_digest: str) -> str:
+    """The identity of the work, 32 hex digits: same bytes under the same key in the same scene, same id.
+
+    A photo whose bytes were never read is told apart by its ETag and sequencer.
+    """
+    content = photo.sha256 or f"unread:{photo.etag}:{photo.sequencer}"
+    identity = json.dumps([photo.bucket, photo.key, content, scene, scene_digest])
+    return hashlib.sha256(identity.encode()).hexdigest()[:32]

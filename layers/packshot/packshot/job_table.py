@@ -1,0 +1,277 @@
+"""The job table in DynamoDB: a row a job, a row a photo, a row a path in the output bucket with its owner.
+
+Every write is conditional on the state it expects, so that no repetition moves a job backwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+
+from packshot.job import CLAIMABLE, EDGES, Job, JobState, iso
+from packshot.photo import Photo, comparable_sequencer
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
+
+# Longer than the function that holds it may run (docs/operations.md), so that a live holder is never doubted.
+LEASE = timedelta(seconds=90)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """The photo's jobs stand in the table, made now or found there."""
+
+    jobs: tuple[Job, ...]
+
+
+@dataclass(frozen=True)
+class PathOwned:
+    """An image of another photo lives where one of this photo's would go."""
+
+    image_key: str
+    owner: str
+
+
+@dataclass(frozen=True)
+class NewerKnown:
+    """A newer photo under the same key was planned already."""
+
+
+@dataclass(frozen=True)
+class Unmoved:
+    """The job was not changed; `job` is the row that stood in the way, None when there is no such row."""
+
+    job: Job | None
+
+
+class JobTable:
+    """The rows, and the few ways in which they change."""
+
+    def __init__(
+        self,
+        client: DynamoDBClient,
+        table_name: str,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._client = client
+        self._table_name = table_name
+        self._now = now
+
+    def plan(self, photo: Photo, jobs: Sequence[Job]) -> Planned | PathOwned | NewerKnown:
+        """Write the photo's row, its jobs and the paths they will land on, all or nothing."""
+        owner = f"{photo.bucket}/{photo.key}"
+        writes = [self._photo_write(photo, jobs)]
+        for job in jobs:
+            writes.append(self._path_write(job, owner))
+            writes.append(self._new_job_write(job))
+        try:
+            self._client.transact_write_items(TransactItems=writes)
+        except self._client.exceptions.TransactionCanceledException as error:
+            reasons = error.response["CancellationReasons"]
+            if any(reason.get("Code") not in {"None", "ConditionalCheckFailed"} for reason in reasons):
+                raise
+            return self._why_not_planned(jobs, [reason.get("Code") != "None" for reason in reasons])
+        return Planned(tuple(jobs))
+
+    def _why_not_planned(
+        self, jobs: Sequence[Job], failed: Sequence[bool]
+    ) -> Planned | PathOwned | NewerKnown:
+        """Which of the conditions of `plan` stood in the way, in the order of its writes."""
+        newer_known, *rest = failed
+        for job, path_owned in zip(jobs, rest[::2], strict=True):
+            if path_owned:
+                image_key = job.image_key or ""
+                return PathOwned(image_key, self._owner(image_key))
+        standing = [self.get(job.job_id) for job in jobs]
+        if newer_known and not all(standing):
+            return NewerKnown()
+        return Planned(tuple(job for job in standing if job is not None))
+
+    def get(self, job_id: str) -> Job | None:
+        """The job's row as it stands, or None."""
+        item = self._client.get_item(
+            TableName=self._table_name, Key=_key(_job_pk(job_id)), ConsistentRead=True
+        ).get("Item")
+        return _job(item) if item else None
+
+    def insert_ended(self, job: Job) -> Job:
+        """Write a job that is at its end from the start (rejected, superseded); the row that stands then."""
+        try:
+            self._client.put_item(
+                TableName=self._table_name, Item=_item(job), ConditionExpression="attribute_not_exists(pk)"
+            )
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return self.get(job.job_id) or job
+        return job
+
+    def claim(self, job_id: str) -> Job | Unmoved:
+        """Take a job for one submit, with a lease: one that is planned, or parked or uncertain and due."""
+        now = self._now()
+        due_states = [state for state in CLAIMABLE if state is not JobState.PLANNED]
+        condition = "#state = :planned OR (#state IN ({}) AND due_at <= :now)".format(
+            ", ".join(f":{state.value.lower()}" for state in due_states)
+        )
+        return self._update(
+            job_id,
+            {
+                "state": JobState.CLAIMED,
+                "cause": None,
+                "lease_until": iso(now + LEASE),
+                "due_at": iso(now + LEASE),
+            },
+            condition,
+            {":planned": JobState.PLANNED, ":now": iso(now)} | {f":{s.value.lower()}": s for s in due_states},
+            new_attempt=True,
+        )
+
+    def move(self, job: Job, to: JobState, **changes: Any) -> Job | Unmoved:
+        """Move a job along one edge, with what changes besides; only if it still is where `job` says it is.
+
+        Ending a job takes its `due_at` away. Raises ValueError on an edge that is not in the table of edges.
+        """
+        if to not in EDGES[job.state]:
+            raise ValueError(f"no edge from {job.state} to {to}")
+        moved = job.model_copy(update={"due_at": None, **changes, "state": to})
+        row = moved.row()
+        written = {name: row.get(name) for name in {"state", "due_at", *changes}}
+        return self._update(
+            job.job_id,
+            written,
+            "#state = :from AND attempt = :attempt",
+            {":from": job.state, ":attempt": job.attempt},
+        )
+
+    def remember_output(self, job: Job, output_url: str) -> None:
+        """Keep where the finished image can be fetched, before anything else is done with it."""
+        self._update(
+            job.job_id,
+            {"output_url": output_url},
+            "#state = :from AND attempt = :attempt",
+            {":from": job.state, ":attempt": job.attempt},
+        )
+
+    def _update(
+        self,
+        job_id: str,
+        changes: Mapping[str, Any],
+        condition: str,
+        condition_values: Mapping[str, Any],
+        *,
+        new_attempt: bool = False,
+    ) -> Job | Unmoved:
+        changes = {**changes, "updated_at": iso(self._now())}
+        names = {"#state": "state"}
+        values = dict(condition_values)
+        sets, removes = [], []
+        for index, (name, value) in enumerate(changes.items()):
+            names[f"#c{index}"] = name
+            if name == "due_at" and value is None:
+                removes.append(f"#c{index}")
+            else:
+                sets.append(f"#c{index} = :c{index}")
+                values[f":c{index}"] = value
+        if new_attempt:
+            sets.append("attempt = attempt + :one")
+            values[":one"] = 1
+        try:
+            answer = self._client.update_item(
+                TableName=self._table_name,
+                Key=_key(_job_pk(job_id)),
+                UpdateExpression=f"SET {', '.join(sets)}"
+                + (f" REMOVE {', '.join(removes)}" if removes else ""),
+                ConditionExpression=condition,
+                ExpressionAttributeNames=names,
+                ExpressionAttributeValues={name: _attribute(value) for name, value in values.items()},
+                ReturnValues="ALL_NEW",
+            )
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return Unmoved(self.get(job_id))
+        return _job(answer["Attributes"])
+
+    def _photo_write(self, photo: Photo, jobs: Sequence[Job]) -> TransactWriteItemTypeDef:
+        return {
+            "Update": {
+                "TableName": self._table_name,
+                "Key": _key(f"photo#{photo.bucket}/{photo.key}"),
+                "UpdateExpression": "SET photo = :photo, newest_sequencer = :sequencer, open_jobs = :jobs",
+                "ConditionExpression": "attribute_not_exists(pk) OR newest_sequencer <= :sequencer",
+                "ExpressionAttributeValues": {
+                    ":photo": _attribute(photo.model_dump(mode="json")),
+                    ":sequencer": _attribute(comparable_sequencer(photo.sequencer)),
+                    ":jobs": _attribute({job.job_id for job in jobs}),
+                },
+            }
+        }
+
+    def _path_write(self, job: Job, owner: str) -> TransactWriteItemTypeDef:
+        return {
+            "Update": {
+                "TableName": self._table_name,
+                "Key": _key(f"path#{job.image_key}"),
+                "UpdateExpression": "SET photo_owner = :owner",
+                "ConditionExpression": "attribute_not_exists(pk) OR photo_owner = :owner",
+                "ExpressionAttributeValues": {":owner": _attribute(owner)},
+            }
+        }
+
+    def _new_job_write(self, job: Job) -> TransactWriteItemTypeDef:
+        return {
+            "Put": {
+                "TableName": self._table_name,
+                "Item": _item(job),
+                "ConditionExpression": "attribute_not_exists(pk)",
+            }
+        }
+
+    def _owner(self, image_key: str) -> str:
+        item = self._client.get_item(
+            TableName=self._table_name, Key=_key(f"path#{image_key}"), ConsistentRead=True
+        ).get("Item", {})
+        return str(_plain(item).get("photo_owner", ""))
+
+
+_serializer = TypeSerializer()
+_deserializer = TypeDeserializer()
+
+
+def _job_pk(job_id: str) -> str:
+    return f"job#{job_id}"
+
+
+def _key(pk: str) -> dict[str, Any]:
+    return {"pk": {"S": pk}}
+
+
+def _item(job: Job) -> dict[str, Any]:
+    row = {"pk": _job_pk(job.job_id), **job.row()}
+    return {name: _attribute(value) for name, value in row.items()}
+
+
+def _attribute(value: Any) -> Any:
+    return _serializer.serialize(_decimals(value))
+
+
+def _decimals(value: Any) -> Any:
+    match value:
+        case float():
+            return Decimal(str(value))
+        case dict():
+            return {name: _decimals(inner) for name, inner in value.items()}
+        case list():
+            return [_decimals(inner) for inner in value]
+    return value
+
+
+def _plain(item: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _deserializer.deserialize(value) for name, value in item.items()}
+
+
+def _job(item: Mapping[str, Any]) -> Job:
+    return Job.model_validate(_plain(item))

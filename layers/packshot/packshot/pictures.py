@@ -1,0 +1,96 @@
+"""Pictures by their bytes: which format, how large, whole or broken. Used on photos and on images alike."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from PIL import Image, UnidentifiedImageError
+
+from packshot.scene import ImageFormat
+
+_FORMATS: dict[str, ImageFormat] = {"JPEG": "jpeg", "PNG": "png", "WEBP": "webp"}
+
+# Offset, signature, name: what people upload and the model does not take, so that a rejection can name it.
+_OTHERS = (
+    (4, b"ftypavif", "AVIF"),
+    (4, b"ftyp", "HEIC"),
+    (0, b"GIF8", "GIF"),
+    (0, b"II*\x00", "TIFF"),
+    (0, b"MM\x00*", "TIFF"),
+    (0, b"BM", "BMP"),
+    (0, b"%PDF", "PDF"),
+    (0, b"8BPS", "Photoshop"),
+    (0, b"<svg", "SVG"),
+    (0, b"<?xml", "SVG or XML"),
+    (0, b"PK\x03\x04", "ZIP"),
+)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A readable picture; width and height in pixels."""
+
+    format: ImageFormat
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class NotAPicture:
+    """Bytes that are not a whole JPEG, PNG or WebP, and why in words."""
+
+    code: str
+    message: str
+
+
+def read_picture(file: BinaryIO) -> Picture | NotAPicture:
+    """Tell what a seekable file is by its content. Memory stays small: no format is decoded in full size."""
+    size_bytes = file.seek(0, os.SEEK_END)
+    if size_bytes == 0:
+        return NotAPicture("EmptyFile", "the file is empty (0 bytes)")
+    file.seek(0)
+    head = file.read(64)
+    file.seek(0)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            image = Image.open(file, formats=tuple(_FORMATS))
+        picture = Picture(_FORMATS[image.format or ""], *image.size)
+        _check_whole(image, picture.format, head, size_bytes)
+    except UnidentifiedImageError:
+        return _name_other(head)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        return NotAPicture("TooManyPixels", f"the picture has more than {Image.MAX_IMAGE_PIXELS} pixels")
+    # Pillow's decoders have no common error: a broken file is one of these, by format.
+    except (OSError, SyntaxError, ValueError, EOFError, IndexError) as error:
+        return NotAPicture("BrokenPicture", f"the picture is broken: {error}")
+    return picture
+
+
+def _check_whole(image: Image.Image, image_format: ImageFormat, head: bytes, size_bytes: int) -> None:
+    """Raise when the file is cut short or damaged, as far as can be told without decoding it in full size."""
+    match image_format:
+        case "jpeg":
+            image.draft("L", (1, 1))
+            image.load()
+        case "png":
+            image.verify()
+        case "webp":
+            declared_bytes = int.from_bytes(head[4:8], "little") + 8
+            if declared_bytes > size_bytes:
+                raise ValueError(f"cut short: {size_bytes} of {declared_bytes} bytes")
+
+
+def _name_other(head: bytes) -> NotAPicture:
+    for offset, signature, name in _OTHERS:
+        if head[offset:].startswith(signature):
+            return NotAPicture("UnsupportedFormat", f"{name} is not accepted: send JPEG, PNG or WebP")
+    kind = "text" if _is_text(head) else "an unknown or damaged format"
+    return NotAPicture("UnsupportedFormat", f"the content is {kind}: send JPEG, PNG or WebP")
+
+
+def _is_text(head: bytes) -> bool:
+    return all(byte >= 0x20 or byte in b"\t\n\r\f" for byte in head)

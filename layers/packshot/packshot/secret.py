@@ -1,0 +1,37 @@
+"""The API key, in Secrets Manager."""
+
+from __future__ import annotations
+
+from aws_lambda_powertools.utilities import parameters
+from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
+from botocore.exceptions import ClientError
+
+from packshot.segmind import NoApiKeyError, ReadKey
+
+CACHE_SECONDS = 300
+
+
+def api_key_reader(secret_arn: str) -> ReadKey:
+    """A function that reads the key, from the cache of this process unless it is asked for a fresh one.
+
+    It raises NoApiKeyError while the secret is empty, as the stack makes it, or if no header can carry it.
+    """
+
+    def read_key(fresh: bool) -> str:
+        try:
+            value = parameters.get_secret(secret_arn, max_age=CACHE_SECONDS, force_fetch=fresh)
+        except GetParameterError as error:
+            if _has_no_value(error):
+                raise NoApiKeyError("the API key's secret is empty") from None
+            raise
+        key = str(value).strip()
+        if not key or not key.isascii() or not key.isprintable():
+            raise NoApiKeyError("the API key's secret holds no usable key")
+        return key
+
+    return read_key
+
+
+def _has_no_value(error: GetParameterError) -> bool:
+    cause = error.__cause__ or error.__context__
+    return isinstance(cause, ClientError) and cause.response["Error"]["Code"] == "ResourceNotFoundException"

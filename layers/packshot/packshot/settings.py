@@ -1,0 +1,86 @@
+"""The settings of each function, read from its environment in this one place, on call.
+
+A missing or wrong value fails with the name of the variable.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from packshot.scene import Scene
+
+
+def _blank_is_nothing(value: str | None) -> str | None:
+    return value or None
+
+
+def _comma_separated(value: str | frozenset[str]) -> frozenset[str]:
+    if isinstance(value, frozenset):
+        return value
+    return frozenset(part.strip().casefold() for part in value.split(",") if part.strip())
+
+
+ImageTransfer = Literal["url", "inline"]
+OptionalText = Annotated[str | None, BeforeValidator(_blank_is_nothing)]
+
+
+class Settings(BaseModel):
+    """What every function that talks to Segmind needs."""
+
+    model_config = ConfigDict(frozen=True)
+
+    api_key_secret_arn: Annotated[str, Field(alias="API_KEY_SECRET_ARN", min_length=1)]
+    segmind_base_url: Annotated[str, Field(alias="SEGMIND_BASE_URL", pattern=r"^https?://[^\s/]+")]
+
+
+AnySettings = TypeVar("AnySettings", bound=Settings)
+
+
+class SubmitSettings(Settings):
+    """What SubmitFunction needs, the stack's scene among it."""
+
+    job_table_name: Annotated[str, Field(alias="JOB_TABLE_NAME", min_length=1)]
+    event_bus_name: Annotated[str, Field(alias="EVENT_BUS_NAME", min_length=1)]
+    upload_queue_url: Annotated[str, Field(alias="UPLOAD_QUEUE_URL", min_length=1)]
+    workflow_arn: Annotated[str, Field(alias="WORKFLOW_ARN", min_length=1)]
+    image_transfer: Annotated[ImageTransfer, Field(alias="IMAGE_TRANSFER")] = "url"
+    max_photo_bytes: Annotated[int, Field(alias="MAX_PHOTO_BYTES", gt=0)]
+    max_submits_per_job: Annotated[int, Field(alias="MAX_SUBMITS_PER_JOB", ge=1)]
+
+    scene_prompt: Annotated[str, Field(alias="SCENE_PROMPT", min_length=1)]
+    scene_image_2: Annotated[OptionalText, Field(alias="SCENE_IMAGE_2")] = None
+    scene_image_3: Annotated[OptionalText, Field(alias="SCENE_IMAGE_3")] = None
+    scene_aspect_ratio: Annotated[str, Field(alias="SCENE_ASPECT_RATIO")]
+    scene_image_format: Annotated[str, Field(alias="SCENE_IMAGE_FORMAT")]
+    scene_quality: Annotated[int, Field(alias="SCENE_QUALITY")]
+    scene_seed: Annotated[int, Field(alias="SCENE_SEED")]
+    scene_base64: Annotated[bool, Field(alias="SCENE_BASE64")] = False
+    scene_lora: Annotated[OptionalText, Field(alias="SCENE_LORA")] = None
+    scene_lora_2_url: Annotated[OptionalText, Field(alias="SCENE_LORA_2_URL")] = None
+    scene_lora_3_url: Annotated[OptionalText, Field(alias="SCENE_LORA_3_URL")] = None
+
+    def scene(self) -> Scene:
+        """The stack's scene, which every photo starts from."""
+        prefix = "scene_"
+        return Scene.model_validate(
+            {name.removeprefix(prefix): value for name, value in self if name.startswith(prefix)}
+        )
+
+
+class FinalizeSettings(Settings):
+    """What FinalizeFunction needs. Output hosts are `host` or `host:port`, exact and lower case."""
+
+    job_table_name: Annotated[str, Field(alias="JOB_TABLE_NAME", min_length=1)]
+    event_bus_name: Annotated[str, Field(alias="EVENT_BUS_NAME", min_length=1)]
+    output_bucket_name: Annotated[str, Field(alias="OUTPUT_BUCKET_NAME", min_length=1)]
+    output_hosts: Annotated[frozenset[str], BeforeValidator(_comma_separated), Field(alias="OUTPUT_HOSTS")]
+    max_image_bytes: Annotated[int, Field(alias="MAX_IMAGE_BYTES", gt=0)]
+    image_cache_control: Annotated[OptionalText, Field(alias="IMAGE_CACHE_CONTROL")] = None
+
+
+def read_settings(kind: type[AnySettings]) -> AnySettings:
+    """Read one function's settings. Raises pydantic's ValidationError, which names the variable."""
+    return kind.model_validate(dict(os.environ))

@@ -1,0 +1,231 @@
+"""From an upload to a request: plan, claim, submit, store the request id, start the workflow.
+
+One paid POST a message. Whatever is repeated or comes back finds the job's row and goes on from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from packshot import segmind_answers as answers
+from packshot.event_bus import EventBus
+from packshot.job import Job, JobState, ParkedCause, Reason, job_id
+from packshot.job_table import JobTable, NewerKnown, PathOwned, Unmoved
+from packshot.photo import MAX_KEY_BYTES, Photo, image_key, is_photo_key
+from packshot.photo_store import Overwritten, PhotoStore, Unusable
+from packshot.polling import DEADLINE
+from packshot.scene import DEFAULT_SCENE, InvalidSceneError, Scene, scene_with_overrides
+from packshot.segmind import NoApiKeyError, SegmindClient
+from packshot.upload_queue import UploadQueue
+from packshot.workflow import Workflow
+
+# A planned job is submitted within seconds; after this something is amiss with it.
+PLANNED_DUE = timedelta(minutes=15)
+RATE_PAUSE = timedelta(minutes=1)
+CREDITS_PAUSE = timedelta(minutes=5)
+KEY_PAUSE = timedelta(minutes=5)
+UNCERTAIN_PAUSE = timedelta(minutes=1)
+NOT_ACCEPTED_PAUSE = timedelta(seconds=15)
+MAX_NOT_ACCEPTED = 5
+
+
+class LeaseHeldError(Exception):
+    """Another worker holds the job's lease; the message has to come again after it."""
+
+
+class UnknownJobError(Exception):
+    """A message names a job that has no row."""
+
+
+@dataclass(frozen=True)
+class Submitter:
+    """The collaborators of a submit, and the two things that a message may ask for."""
+
+    photos: PhotoStore
+    table: JobTable
+    segmind: SegmindClient
+    queue: UploadQueue
+    workflow: Workflow
+    bus: EventBus
+    scene: Scene
+    max_submits_per_job: int
+    now: Callable[[], datetime]
+
+    def upload(self, found: Photo) -> Job | None:
+        """Plan what an upload asks for and submit the first job; None when the key names no photo."""
+        if not is_photo_key(found.key):
+            return None
+        read = self.photos.read(found)
+        match read:
+            case Unusable(photo, reason):
+                return self._end(photo, JobState.REJECTED, reason)
+            case Overwritten():
+                message = "a newer upload took the photo's place before it was read"
+                return self._end(found, JobState.SUPERSEDED, Reason(code="Overwritten", message=message))
+        try:
+            scene = scene_with_overrides(self.scene, read.metadata)
+        except InvalidSceneError as error:
+            return self._end(read.photo, JobState.REJECTED, Reason(code="InvalidScene", message=str(error)))
+        return self._plan(read.photo, {DEFAULT_SCENE: scene})
+
+    def job(self, wanted_id: str) -> Job:
+        """Submit one planned job, if that is what its state calls for; the job as it stands afterwards.
+
+        Raises LeaseHeldError, UnknownJobError, and whatever AWS raises: the message then comes again.
+        """
+        claimed = self.table.claim(wanted_id)
+        if isinstance(claimed, Job):
+            return self._post(claimed)
+        if claimed.job is None:
+            raise UnknownJobError(wanted_id)
+        return self._resume(claimed.job)
+
+    def _plan(self, photo: Photo, scenes: dict[str, Scene]) -> Job:
+        jobs = [self._planned(photo, name, scene) for name, scene in scenes.items()]
+        for planned in jobs:
+            if len((planned.image_key or "").encode()) > MAX_KEY_BYTES:
+                message = f"the image's key would have more than {MAX_KEY_BYTES} bytes: {planned.image_key}"
+                return self._end(photo, JobState.REJECTED, Reason(code="KeyTooLong", message=message))
+        match self.table.plan(photo, jobs):
+            case PathOwned(path, owner):
+                message = f"{path} already belongs to the photo {owner}"
+                return self._end(photo, JobState.REJECTED, Reason(code="PathTaken", message=message))
+            case NewerKnown():
+                message = "a newer photo under the same key came first"
+                return self._end(photo, JobState.SUPERSEDED, Reason(code="NewerPhoto", message=message))
+        first, *others = jobs
+        for other in others:
+            self.queue.send_job(other.job_id)
+        return self.job(first.job_id)
+
+    def _planned(self, photo: Photo, scene_name: str, scene: Scene) -> Job:
+        now = self.now()
+        identity = job_id(photo, scene_name, scene.digest)
+        return Job(
+            job_id=identity,
+            state=JobState.PLANNED,
+            photo=photo,
+            scene=scene_name,
+            parameters=scene,
+            seed=scene.seed_for(identity),
+            image_key=image_key(photo.key, scene_name, scene.image_format),
+            created_at=now,
+            updated_at=now,
+            due_at=now + PLANNED_DUE,
+        )
+
+    def _end(self, photo: Photo, ending: JobState, reason: Reason) -> Job:
+        """A photo that is never sent: its record and its event, under an id of its own."""
+        now = self.now()
+        ended = self.table.insert_ended(
+            Job(
+                job_id=job_id(photo, DEFAULT_SCENE, f"{ending}:{reason.code}:{photo.sequencer}"),
+                state=ending,
+                photo=photo,
+                scene=DEFAULT_SCENE,
+                parameters=None,
+                image_key=None,
+                created_at=now,
+                updated_at=now,
+                error=reason,
+            )
+        )
+        self.bus.announce(ended)
+        return ended
+
+    def _resume(self, job: Job) -> Job:
+        """Go on from where a message that was repeated finds the job. Never posts."""
+        now = self.now()
+        match job.state:
+            case JobState.SUBMITTED:
+                self.workflow.start(job)
+            case JobState.CLAIMED if job.lease_until and job.lease_until > now:
+                raise LeaseHeldError(job.job_id)
+            case JobState.CLAIMED:
+                return self._uncertain(job, "whoever submitted it ended before the answer was stored")
+            case JobState.PARKED | JobState.UNCERTAIN if job.due_at:
+                self.queue.send_job(job.job_id, job.due_at - now)
+            case _:
+                # It ended, or its event may still be owed: the same fact has the same id.
+                self.bus.announce(job)
+        return job
+
+    def _post(self, job: Job) -> Job:
+        if job.parameters is None or job.seed is None:
+            raise UnknownJobError(job.job_id)
+        try:
+            request = job.parameters.request(self.photos.image_1(job.photo), job.seed)
+            outcome = self.segmind.submit(request)
+        except NoApiKeyError as error:
+            return self._park(job, ParkedCause.KEY, KEY_PAUSE, str(error))
+        match outcome:
+            case answers.Accepted(request_id):
+                return self._submitted(job, request_id)
+            case answers.RateLimited(message, retry_at):
+                pause = max(retry_at - self.now(), timedelta(seconds=1)) if retry_at else RATE_PAUSE
+                return self._park(job, ParkedCause.RATE, pause, message)
+            case answers.OutOfCredits(message):
+                return self._park(job, ParkedCause.CREDITS, CREDITS_PAUSE, message)
+            case answers.KeyRefused(status_code, message):
+                return self._park(job, ParkedCause.KEY, KEY_PAUSE, f"HTTP {status_code}: {message}")
+            case answers.Refused(code, message):
+                return self._move(job, JobState.FAILED, error=Reason(code=code, message=message))
+            case answers.NotAccepted(message):
+                return self._not_accepted(job, message)
+            case answers.AnswerLost(message):
+                return self._uncertain(job, message)
+
+    def _submitted(self, job: Job, request_id: str) -> Job:
+        now = self.now()
+        submitted = self._move(
+            job, JobState.SUBMITTED, request_id=request_id, submitted_at=now, due_at=now + DEADLINE
+        )
+        if submitted.state is JobState.SUBMITTED:
+            self.workflow.start(submitted)
+        return submitted
+
+    def _park(self, job: Job, cause: ParkedCause, pause: timedelta, message: str) -> Job:
+        reason = Reason(code=f"Parked:{cause}", message=message)
+        return self._come_back(job, JobState.PARKED, pause, cause=cause, error=reason)
+
+    def _not_accepted(self, job: Job, message: str) -> Job:
+        """Nothing was taken, so nothing is paid: another attempt is free, and bounded."""
+        count = job.not_accepted + 1
+        reason = Reason(code="NotAccepted", message=message)
+        if count >= MAX_NOT_ACCEPTED:
+            return self._move(job, JobState.FAILED, not_accepted=count, error=reason)
+        pause = NOT_ACCEPTED_PAUSE * 2**job.not_accepted
+        return self._come_back(job, JobState.PLANNED, pause, not_accepted=count, error=reason)
+
+    def _uncertain(self, job: Job, message: str) -> Job:
+        """The answer may have been yes: one more request for each such answer, up to the limit."""
+        lost_answers = job.lost_answers + 1
+        reason = Reason(code="AnswerLost", message=message)
+        if lost_answers >= self.max_submits_per_job:
+            return self._move(
+                job,
+                JobState.UNCERTAIN,
+                lost_answers=lost_answers,
+                error=Reason(code="PersonDecides", message=message),
+                due_at=None,
+            )
+        return self._come_back(
+            job, JobState.UNCERTAIN, UNCERTAIN_PAUSE, lost_answers=lost_answers, error=reason
+        )
+
+    def _come_back(self, job: Job, to: JobState, pause: timedelta, **changes: Any) -> Job:
+        moved = self._move(job, to, due_at=self.now() + pause, **changes)
+        if moved.state is to:
+            self.queue.send_job(job.job_id, pause)
+        return moved
+
+    def _move(self, job: Job, to: JobState, **changes: Any) -> Job:
+        moved = self.table.move(job, to, **changes)
+        if isinstance(moved, Unmoved):
+            # Someone else moved it on meanwhile (the lease ran out): what stands is the truth.
+            return moved.job or job
+        self.bus.announce(moved)
+        return moved

@@ -1,0 +1,50 @@
+"""The workflow that waits for a request: one execution for each attempt of a job."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel
+
+from packshot.job import Job, Moment
+from packshot.polling import FIRST_WAIT_SECONDS
+
+if TYPE_CHECKING:
+    from mypy_boto3_stepfunctions import SFNClient
+
+
+class WorkflowState(BaseModel):
+    """What the state machine carries. `finished` says that Finalize has work to do."""
+
+    job_id: str
+    attempt: int
+    request_id: str
+    submitted_at: Moment
+    wait_seconds: int
+    age_seconds: int = 0
+    finished: bool = False
+
+
+class Workflow:
+    """Starts executions."""
+
+    def __init__(self, client: SFNClient, arn: str) -> None:
+        self._client = client
+        self._arn = arn
+
+    def start(self, job: Job) -> None:
+        """Start waiting for a submitted job. All comes from its row alone, so a repetition is the same."""
+        state = WorkflowState(
+            job_id=job.job_id,
+            attempt=job.attempt,
+            request_id=job.request_id or "",
+            submitted_at=job.submitted_at or job.updated_at,
+            wait_seconds=FIRST_WAIT_SECONDS,
+        )
+        try:
+            self._client.start_execution(
+                stateMachineArn=self._arn, name=f"{job.job_id}-{job.attempt}", input=state.model_dump_json()
+            )
+        except self._client.exceptions.ExecutionAlreadyExists:
+            # AWS answers so for one that has ended; the local cloud also for one that runs.
+            return
