@@ -11,6 +11,7 @@ import requests
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
+from packshot.aws import CONFIG
 from packshot.downloads import Downloader
 from packshot.event_bus import EventBus
 from packshot.finalizing import Finalizer
@@ -29,11 +30,13 @@ metrics = Metrics()
 def finalizer() -> Finalizer:
     settings = read_settings(FinalizeSettings)
     return Finalizer(
-        table=JobTable(boto3.client("dynamodb"), settings.job_table_name),
+        table=JobTable(boto3.client("dynamodb", config=CONFIG), settings.job_table_name),
         segmind=SegmindClient(settings.segmind_base_url, api_key_reader(settings.api_key_secret_arn)),
         downloader=Downloader(settings.output_hosts, settings.max_image_bytes, requests.Session()),
-        images=ImageStore(boto3.client("s3"), settings.output_bucket_name, settings.image_cache_control),
-        bus=EventBus(boto3.client("events"), settings.event_bus_name),
+        images=ImageStore(
+            boto3.client("s3", config=CONFIG), settings.output_bucket_name, settings.image_cache_control
+        ),
+        bus=EventBus(boto3.client("events", config=CONFIG), settings.event_bus_name),
         now=lambda: datetime.now(UTC),
     )
 

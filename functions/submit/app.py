@@ -12,7 +12,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from botocore.config import Config
+from packshot.aws import CONFIG, PRESIGNING_CONFIG
 from packshot.event_bus import EventBus
 from packshot.job_table import JobTable
 from packshot.messages import UploadMessage, parse_message
@@ -28,23 +28,18 @@ logger = Logger()
 metrics = Metrics()
 processor = BatchProcessor(event_type=EventType.SQS)
 
-# A default client presigns with the old signature, which new buckets and KMS refuse, and for a global host.
-PRESIGNING = Config(
-    signature_version="s3v4", s3={"addressing_style": "virtual", "us_east_1_regional_endpoint": "regional"}
-)
-
 
 @cache
 def submitter() -> Submitter:
     settings = read_settings(SubmitSettings)
-    s3 = boto3.client("s3", config=PRESIGNING)
+    s3 = boto3.client("s3", config=PRESIGNING_CONFIG)
     return Submitter(
         photos=PhotoStore(s3, settings.image_transfer, settings.max_photo_bytes),
-        table=JobTable(boto3.client("dynamodb"), settings.job_table_name),
+        table=JobTable(boto3.client("dynamodb", config=CONFIG), settings.job_table_name),
         segmind=SegmindClient(settings.segmind_base_url, api_key_reader(settings.api_key_secret_arn)),
-        queue=UploadQueue(boto3.client("sqs"), settings.upload_queue_url),
-        workflow=Workflow(boto3.client("stepfunctions"), settings.workflow_arn),
-        bus=EventBus(boto3.client("events"), settings.event_bus_name),
+        queue=UploadQueue(boto3.client("sqs", config=CONFIG), settings.upload_queue_url),
+        workflow=Workflow(boto3.client("stepfunctions", config=CONFIG), settings.workflow_arn),
+        bus=EventBus(boto3.client("events", config=CONFIG), settings.event_bus_name),
         scene=settings.scene(),
         max_submits_per_job=settings.max_submits_per_job,
         now=lambda: datetime.now(UTC),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from aws_lambda_powertools.utilities import parameters
+from aws_lambda_powertools.utilities.parameters import SecretsProvider
 from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
 from botocore.exceptions import ClientError
 
+from packshot.aws import CONFIG
 from packshot.segmind import NoApiKeyError, ReadKey
 
 CACHE_SECONDS = 300
@@ -17,9 +18,11 @@ def api_key_reader(secret_arn: str) -> ReadKey:
     It raises NoApiKeyError while the secret is empty, as the stack makes it, or if no header can carry it.
     """
 
+    provider = SecretsProvider(boto_config=CONFIG)
+
     def read_key(fresh: bool) -> str:
         try:
-            value = parameters.get_secret(secret_arn, max_age=CACHE_SECONDS, force_fetch=fresh)
+            value = provider.get(secret_arn, max_age=CACHE_SECONDS, force_fetch=fresh)
         except GetParameterError as error:
             if _has_no_value(error):
                 raise NoApiKeyError("the API key's secret is empty") from None

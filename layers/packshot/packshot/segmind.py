@@ -150,16 +150,17 @@ class SegmindClient:
 
     def _request(self, method: str, path: str, *, timeout_seconds: float, json: Any = None) -> _Answer:
         """The one place that talks to the API. Raises requests' exceptions and NoApiKeyError."""
+        ends_at = time.monotonic() + timeout_seconds
         key = self._read_key(False)
-        answer = self._send(method, path, key, timeout_seconds, json)
+        answer = self._send(method, path, key, ends_at, json)
         if answer.status_code == 401:
             fresh_key = self._read_key(True)
             if fresh_key != key:
-                answer = self._send(method, path, fresh_key, timeout_seconds, json)
+                answer = self._send(method, path, fresh_key, ends_at, json)
         return answer
 
-    def _send(self, method: str, path: str, key: str, timeout_seconds: float, json: Any) -> _Answer:
-        ends_at = time.monotonic() + timeout_seconds
+    def _send(self, method: str, path: str, key: str, ends_at: float, json: Any) -> _Answer:
+        wait_seconds = max(ends_at - time.monotonic(), 0.001)
         headers = {"x-api-key": key, "User-Agent": USER_AGENT}
         if method == "POST":
             headers["Connection"] = "close"
@@ -168,7 +169,7 @@ class SegmindClient:
             self._base_url + path,
             json=json,
             headers=headers,
-            timeout=(CONNECT_TIMEOUT_SECONDS, timeout_seconds),
+            timeout=(min(CONNECT_TIMEOUT_SECONDS, wait_seconds), wait_seconds),
             allow_redirects=False,
             stream=True,
         ) as response:

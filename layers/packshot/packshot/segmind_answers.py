@@ -4,7 +4,8 @@
     Status:   Pending | Completed | Failed | Unknown | TryLater
     Result:   the same, where Completed carries the output
 
-The state of a request is what the body's `status` says, in any case, whatever the HTTP code (FAILED is a 422). What the body does not tell is None, never 0.
+The state of a request is what the body's `status` says, in any case, whatever the HTTP code: FAILED is a 422.
+What the body does not tell is None, never 0.
 """
 
 from __future__ import annotations
