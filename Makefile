@@ -1,0 +1,65 @@
+# Plain make: it runs under GNU make 3.81 (macOS) and later. `make` alone says what it can do.
+# Every environment is made from pinned files by requirements/install, which does nothing when they have not changed.
+
+LOCAL = requirements/local.txt pyproject.toml
+COMPILE = ../.venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 \
+	--no-emit-index-url --no-header $(UPGRADE)
+# Without this, SAM reports its use to AWS.
+SAM = SAM_CLI_TELEMETRY=0 .venv-sam/bin/sam
+
+# ES6000: a dead-letter queue is a queue too, and has no other behind it. WS1000: X-Ray is not used. WS1004 knows no
+# LoggingConfig. (Not in a .cfnlintrc: SAM would read it too, and has no serverless rules.)
+CFN_LINT = .venv/bin/cfn-lint --append-rules cfn_lint_serverless.rules --ignore-checks ES6000 WS1000 WS1004
+
+help: ## say what each target does
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
+
+setup: ## make .venv, with the packshot command in it (Python 3.11 or newer)
+	@requirements/install .venv $(LOCAL)
+
+demo: setup ## see photos become scenes on this machine: no account, no key
+	@.venv/bin/packshot demo
+
+demo-live: setup ## the same against Segmind: SEGMIND_API_KEY=... make demo-live PHOTOS=folder/
+	@.venv/bin/packshot demo --live --photos "$(PHOTOS)"
+
+test: setup-check ## every test that needs no account: unit, contract, and integration in the local cloud
+	.venv/bin/pytest -n 2 --dist loadfile tests/unit tests/contract tests/integration
+
+test-unit: setup-check ## the fast tests alone
+	.venv/bin/pytest tests/unit
+
+check: setup-check setup-sam ## style, types, pinned packages, the template and its workflow
+	.venv/bin/python -m pip check
+	.venv-sam/bin/python -m pip check
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy
+	$(CFN_LINT) --template template.yaml
+	$(SAM) validate --lint --region us-east-1
+	.venv/bin/pytest tests/unit/test_pins.py tests/unit/test_workflow_file.py
+
+build: setup-sam ## build the functions and the layer for Lambda, into .aws-sam
+	PYTHON="$$PWD/.venv-sam/bin/python" $(SAM) build
+
+deploy: build ## deploy to your AWS account; asks before it changes anything
+	$(SAM) deploy --guided
+
+lock: ## compile the pinned files again; UPGRADE=--upgrade takes the newest versions
+	@requirements/install .venv-lock requirements/lock.txt
+	cd requirements && $(COMPILE) --generate-hashes lock.in -o lock.txt
+	cd layers/packshot && ../$(COMPILE) --generate-hashes requirements.in -o requirements.txt
+	cd requirements && $(COMPILE) --generate-hashes local.in -o local.txt
+	cd requirements && $(COMPILE) --generate-hashes check.in -o check.txt
+	cd requirements && $(COMPILE) sam.in -o sam.txt
+
+clean: ## remove what these targets made
+	rm -rf .venv .venv-sam .venv-lock .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+
+setup-check: setup
+	@requirements/install .venv $(LOCAL) requirements/check.txt
+
+setup-sam: setup
+	@requirements/install .venv-sam requirements/sam.txt
+
+.PHONY: help setup demo demo-live test test-unit check build deploy lock clean setup-check setup-sam

@@ -1,0 +1,5 @@
+"""What a `packshot` command tells in one line when it cannot go on."""
+
+
+class LocalCloudError(Exception):
+    """Why the local cloud cannot start or stay up. Its text is one line for the person who started it."""

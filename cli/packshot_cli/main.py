@@ -1,0 +1,75 @@
+"""The `packshot` command: the arguments of each subcommand; the work is in the module it then imports."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
+local = typer.Typer(no_args_is_help=True, help="The local cloud: the real template on this machine.")
+app.add_typer(local, name="local")
+
+
+@app.callback()
+def packshot() -> None:
+    """Product photos into lifestyle scenes."""
+
+
+@app.command()
+def emulator(
+    port: Annotated[int, typer.Option(help="Loopback port; 0 picks a free one.")] = 8766,
+    seconds: Annotated[float | None, typer.Option(help="Median job time; 20.3 by default.")] = None,
+    sigma: Annotated[float | None, typer.Option(help="Of the lognormal job time; 0 by default.")] = None,
+    api_key: Annotated[str | None, typer.Option(help="The one valid key; any by default.")] = None,
+    credits_usd: Annotated[float | None, typer.Option("--credits", help="Balance; 100 by default.")] = None,
+    price_usd: Annotated[
+        float | None, typer.Option("--price", help="Of an image; 0.0891 by default.")
+    ] = None,
+    random_seed: Annotated[int | None, typer.Option("--seed", help="Of all that is drawn by chance.")] = None,
+    requests_a_minute: Annotated[int | None, typer.Option(help="Rate limit; none by default.")] = None,
+    faults: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="Fault rules, as JSON.")
+    ] = None,
+    switches: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Any other setting; repeatable.")
+    ] = None,
+) -> None:
+    """Segmind's API for one model, on this machine: real states and times, emulated pictures."""
+    from packshot_cli.emulator.command import run
+
+    run(
+        port,
+        {
+            "seconds": seconds,
+            "sigma": sigma,
+            "api_key": api_key,
+            "credits_usd": credits_usd,
+            "price_usd": price_usd,
+            "random_seed": random_seed,
+            "requests_a_minute": requests_a_minute,
+        },
+        switches or [],
+        faults,
+    )
+
+
+@local.command()
+def up(
+    segmind_url: Annotated[
+        str | None, typer.Option(help="Segmind's API; its emulator is started by default.")
+    ] = None,
+    api_key: Annotated[
+        str | None, typer.Option(envvar="SEGMIND_API_KEY", help="For the stack's secret.")
+    ] = None,
+    port: Annotated[int | None, typer.Option(help="Of the cloud; any free one by default.")] = None,
+    wait_scale: Annotated[float, typer.Option(min=0, help="Multiplies the workflow's waits.")] = 1.0,
+    param: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="A parameter of the stack; repeatable.")
+    ] = None,
+) -> None:
+    """Start the local cloud, print how to reach it as one JSON object, and stay until it is stopped."""
+    from packshot_cli.local_up import run
+
+    run(segmind_url, api_key, port, wait_scale, param or [])

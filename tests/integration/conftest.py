@@ -1,0 +1,23 @@
+"""One local cloud for all tests of the way of a photo."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from packshot_cli.local_cloud import local_cloud
+
+from tests.shop import Shop
+
+MAX_PHOTO_BYTES = 300_000
+
+
+@pytest.fixture(scope="session")
+def shop() -> Iterator[Shop]:
+    """A stack with small photos, quick waits, and an emulator that takes a second an image."""
+    with local_cloud(
+        wait_scale=0.05,
+        emulator_seconds=1.0,
+        parameters={"MaxPhotoBytes": str(MAX_PHOTO_BYTES), "SceneQuality": "80"},
+    ) as cloud:
+        yield Shop(cloud)

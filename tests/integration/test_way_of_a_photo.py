@@ -1,0 +1,241 @@
+"""A photo through the front door of the real template: what goes in, what comes out, what is told."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import jsonschema
+import pytest
+import requests
+from packshot.events import Detail
+
+from tests.integration.conftest import MAX_PHOTO_BYTES
+from tests.photos import HEIC, corrupt_png, noise, packshot
+from tests.shop import Shop
+
+
+@pytest.mark.parametrize("image_format", ["jpeg", "png", "webp"])
+def test_a_photo_becomes_an_image_a_record_and_an_event(shop: Shop, image_format: str) -> None:
+    key = f"catalogue/chair-{image_format}.jpg"
+    shop.upload(
+        key,
+        packshot(colour="teal"),
+        {
+            "packshot-prompt": "Place the chair on a marble floor",
+            "packshot-image-format": image_format,
+            "packshot-aspect-ratio": "16:9",
+            "packshot-seed": "7",
+        },
+    )
+
+    event = shop.event(key, "Scene Generated")
+    jsonschema.validate(event, Detail.model_json_schema())
+    image_key = f"catalogue/chair-{image_format}/default.{'jpg' if image_format == 'jpeg' else image_format}"
+    assert event["image"]["key"] == image_key
+
+    head = shop.s3.head_object(Bucket=shop.cloud.outputs["OutputBucketName"], Key=image_key)
+    image = shop.image(image_key)
+    assert (image.format or "").lower() == image_format
+    assert image.width / image.height == pytest.approx(16 / 9, rel=0.02)
+    assert (event["image"]["width"], event["image"]["height"]) == image.size
+    assert event["image"]["bytes"] == head["ContentLength"]
+    assert event["image"]["version_id"] == head["VersionId"]
+    assert event["image"]["content_type"] == head["ContentType"] == f"image/{image_format}"
+    assert head["Metadata"]["packshot-job-id"] == event["job_id"]
+    assert head["Metadata"]["packshot-seed"] == "7"
+    assert head["CacheControl"] == "public, max-age=300"
+
+    row = shop.row(event["job_id"])
+    assert row["state"] == "COMPLETED"
+    assert row["image_key"] == image_key
+    assert row["request_id"] == event["request_id"]
+    assert row["inference_seconds"] > 0
+    assert row["error"] is None
+    assert "due_at" not in row
+
+
+def test_the_model_gets_exactly_what_the_scene_says(shop: Shop) -> None:
+    shop.upload(
+        "wire/lamp.png",
+        packshot("PNG", colour="gold"),
+        {"packshot-prompt": "caf%C3%A9 table", "packshot-quality": "55"},
+    )
+    event = shop.event("wire/lamp.png", "Scene Generated")
+
+    accepted = _accepted(shop, event["request_id"])
+    assert accepted.pop("image_1").startswith(f"{shop.cloud.endpoint_url}/{shop.input_bucket}/wire/lamp.png")
+    assert accepted == {
+        "prompt": "café table",
+        "aspect_ratio": "match_input_image",
+        "image_format": "webp",
+        "quality": 55,
+        "seed": event["seed"],
+        "base64": False,
+        "lora": "product_photography",
+    }
+
+
+KEYS = [
+    "with space/red shoe.jpg",
+    "plus+sign/a+b.jpg",
+    "unicode/été-ソファ.png",
+    "percent/100%/a%20b%2Bc.jpg",
+    "suffix/SHOUTED.JPG",
+    "suffix/Mixed.WebP",
+    "deep/er/and/deeper/still.jpg",
+    "root.jpg",
+]
+
+
+def test_every_kind_of_key_finds_its_way(shop: Shop) -> None:
+    formats = {"jpg": "JPEG", "png": "PNG", "webp": "WEBP"}
+    for key in KEYS:
+        shop.upload(key, packshot(formats[key.rpartition(".")[2].lower()]))
+    for key in KEYS:
+        image_key = shop.event(key, "Scene Generated")["image"]["key"]
+        assert image_key == f"{key.rpartition('.')[0]}/default.webp"
+        assert shop.image(image_key).format == "WEBP"
+
+
+@pytest.mark.parametrize(
+    ("key", "data", "metadata", "code", "words"),
+    [
+        ("bad/zero.jpg", b"", {}, "EmptyFile", "0 bytes"),
+        ("bad/text.jpg", b"I am not a photo", {}, "UnsupportedFormat", "text"),
+        ("bad/corrupt.png", corrupt_png(), {}, "BrokenPicture", "broken"),
+        ("bad/cut.jpg", packshot(size=(900, 900))[:2500], {}, "BrokenPicture", "broken"),
+        ("bad/phone.heic", HEIC, {}, "UnsupportedFormat", "HEIC"),
+        ("bad/phone.jpg", HEIC, {}, "UnsupportedFormat", "HEIC"),
+        ("bad/large.png", noise((400, 400)), {}, "PhotoTooLarge", str(MAX_PHOTO_BYTES)),
+        ("bad/quality.jpg", packshot(), {"packshot-quality": "101"}, "InvalidScene", "packshot-quality"),
+        ("bad/ratio.jpg", packshot(), {"packshot-aspect-ratio": "7:5"}, "InvalidScene", "21:9"),
+        ("bad/name.jpg", packshot(), {"packshot-colour": "red"}, "InvalidScene", "packshot-prompt"),
+    ],
+    ids=lambda value: value if isinstance(value, str) and value.startswith("bad/") else "",
+)
+def test_what_is_no_photo_or_no_scene_is_rejected_aloud(
+    shop: Shop, key: str, data: bytes, metadata: dict[str, str], code: str, words: str
+) -> None:
+    before = _counts(shop)["accepted"]
+    shop.upload(key, data, metadata)
+    event = shop.event(key, "Photo Rejected")
+    jsonschema.validate(event, Detail.model_json_schema())
+    assert event["reason"]["code"] == code
+    assert words in event["reason"]["message"]
+    assert event["image"] is None
+    assert shop.row(event["job_id"])["state"] == "REJECTED"
+    assert _counts(shop)["accepted"] == before
+
+
+def test_a_photo_deleted_before_it_is_read_is_rejected(shop: Shop) -> None:
+    shop.sqs.send_message(
+        QueueUrl=shop.cloud.outputs["UploadQueueUrl"], MessageBody=_object_created(shop, "gone/vase.jpg")
+    )
+    assert shop.event("gone/vase.jpg", "Photo Rejected")["reason"]["code"] == "PhotoMissing"
+
+
+def test_the_first_photo_owns_its_path(shop: Shop) -> None:
+    shop.upload("same/mug.jpg", packshot(colour="red"))
+    image_key = shop.event("same/mug.jpg", "Scene Generated")["image"]["key"]
+    shop.upload("same/mug.png", packshot("PNG", colour="blue"))
+    reason = shop.event("same/mug.png", "Photo Rejected")["reason"]
+    assert reason["code"] == "PathTaken"
+    assert image_key in reason["message"]
+    assert "same/mug.jpg" in reason["message"]
+
+
+def test_what_is_not_meant_to_be_a_photo_is_passed_over(shop: Shop) -> None:
+    for key in ("quiet/", "quiet/.DS_Store", "quiet/_props/parasol.jpg", "quiet/scenes.json"):
+        shop.upload(key, packshot() if key.endswith(".jpg") else b"{}")
+    shop.upload("quiet/last.jpg", packshot())
+    shop.event("quiet/last.jpg", "Scene Generated")
+    keys = {event["detail"]["photo"]["key"] for event in shop.seen}
+    assert {key for key in keys if key.startswith("quiet/")} == {"quiet/last.jpg"}
+
+
+def test_the_same_event_twice_is_one_request(shop: Shop) -> None:
+    shop.upload("twice/bag.jpg", packshot(colour="olive"))
+    event = shop.event("twice/bag.jpg", "Scene Generated")
+    before = _counts(shop)["accepted"]
+    head = shop.s3.head_object(Bucket=shop.input_bucket, Key="twice/bag.jpg")
+    body = _object_created(shop, "twice/bag.jpg", etag=head["ETag"].strip('"'))
+    shop.sqs.send_message(QueueUrl=shop.cloud.outputs["UploadQueueUrl"], MessageBody=body)
+    shop.listen_until(lambda: [e["detail"] for e in shop.seen].count(event) == 2)
+    assert _counts(shop)["accepted"] == before
+
+
+def test_a_failed_request_ends_in_a_record_and_an_event_with_the_api_s_words(shop: Shop) -> None:
+    words = "NSFW content detected in the output"
+    _put_faults(shop, [{"call": "work", "times": 1, "effect": {"kind": "failed", "message": words}}])
+    shop.upload("fails/doll.jpg", packshot(colour="pink"))
+    event = shop.event("fails/doll.jpg", "Scene Failed")
+    assert event["reason"] == {"code": "GenerationFailed", "message": words}
+    row = shop.row(event["job_id"])
+    assert (row["state"], row["error"]["message"], row["cost_usd"]) == ("FAILED", words, None)
+
+
+def test_a_rate_limited_photo_waits_visibly_and_comes_back_by_itself(shop: Shop) -> None:
+    fault = {"kind": "answer", "status": 429, "headers": {"Retry-After": "2"}}
+    _put_faults(shop, [{"call": "submit", "times": 1, "effect": fault}])
+    shop.upload("waits/kettle.jpg", packshot(colour="silver"))
+    parked = shop.event("waits/kettle.jpg", "Scene Parked")
+    assert parked["cause"] == "rate"
+    assert shop.event("waits/kettle.jpg", "Scene Generated")["job_id"] == parked["job_id"]
+
+
+def test_a_burst_loses_nothing_and_pays_once(shop: Shop) -> None:
+    _put_faults(shop, [])
+    before = _counts(shop)["accepted"]
+    keys = [f"burst/{number:02}.jpg" for number in range(20)]
+    photos = [packshot(size=(100 + number, 90)) for number in range(20)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(shop.upload, keys, photos))
+    for key in keys:
+        shop.event(key, "Scene Generated")
+    assert _counts(shop)["accepted"] - before == len(keys)
+    assert shop.dead_letters() == 0
+
+
+def test_the_key_is_seen_by_the_api_alone_and_no_secret_is_written_down(shop: Shop) -> None:
+    shop.upload("secret/ring.jpg", packshot(colour="gold"))
+    event = shop.event("secret/ring.jpg", "Scene Generated")
+    assert _counts(shop)["keys_seen_on_file_host"] == 0
+
+    logs = shop.cloud.session().client("logs")
+    written = [json.dumps(shop.seen), json.dumps(shop.row(event["job_id"]), default=str)]
+    for group in logs.describe_log_groups()["logGroups"]:
+        found = logs.filter_log_events(logGroupName=group["logGroupName"])["events"]
+        written += [entry["message"] for entry in found]
+    assert any("secret/ring.jpg" in text for text in written)
+    for text in written:
+        assert str(shop.cloud.api_key) not in text
+        assert "X-Amz-Signature" not in text
+
+
+def _object_created(shop: Shop, key: str, etag: str = "d41d8cd98f00b204e9800998ecf8427e") -> str:
+    return json.dumps(
+        {
+            "detail-type": "Object Created",
+            "source": "aws.s3",
+            "detail": {
+                "bucket": {"name": shop.input_bucket},
+                "object": {"key": key, "size": 1000, "etag": etag, "sequencer": "00FFFFFFFFFFFFFFFF"},
+            },
+        }
+    )
+
+
+def _counts(shop: Shop) -> dict[str, Any]:
+    answer = requests.get(f"{shop.cloud.segmind_url}/_emulator/counts", timeout=10)
+    return dict(answer.json())
+
+
+def _accepted(shop: Shop, request_id: str) -> dict[str, Any]:
+    accepted = requests.get(f"{shop.cloud.segmind_url}/_emulator/requests", timeout=10).json()
+    return dict(next(each["body"] for each in accepted if each["request_id"] == request_id))
+
+
+def _put_faults(shop: Shop, rules: list[dict[str, Any]]) -> None:
+    requests.put(f"{shop.cloud.segmind_url}/_emulator/faults", json=rules, timeout=10).raise_for_status()

@@ -1,0 +1,87 @@
+"""A shop beside the stack: it drops photos in, listens to the events, and looks at what came out."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+from boto3.dynamodb.types import TypeDeserializer
+from packshot_cli.local_cloud import LocalCloud
+from PIL import Image
+
+PATIENCE_SECONDS = 45.0
+
+Event = dict[str, Any]
+
+
+class Shop:
+    """Subscribes a queue to everything on the stack's bus; `seen` are the events so far, oldest first."""
+
+    def __init__(self, cloud: LocalCloud) -> None:
+        self.cloud = cloud
+        self.seen: list[Event] = []
+        session = cloud.session()
+        self.s3: Any = session.client("s3")
+        self.sqs: Any = session.client("sqs")
+        self._dynamodb: Any = session.client("dynamodb")
+        self._events_url = self.sqs.create_queue(QueueName="shop-events")["QueueUrl"]
+        attributes = self.sqs.get_queue_attributes(QueueUrl=self._events_url, AttributeNames=["QueueArn"])
+        bus = cloud.outputs["EventBusName"]
+        events: Any = session.client("events")
+        events.put_rule(Name="shop", EventBusName=bus, EventPattern=json.dumps({"source": ["packshot"]}))
+        target = {"Id": "shop", "Arn": attributes["Attributes"]["QueueArn"]}
+        events.put_targets(Rule="shop", EventBusName=bus, Targets=[target])
+
+    @property
+    def input_bucket(self) -> str:
+        return self.cloud.outputs["InputBucketName"]
+
+    def upload(self, key: str, data: bytes, metadata: Mapping[str, str] | None = None) -> None:
+        self.s3.put_object(Bucket=self.input_bucket, Key=key, Body=data, Metadata=dict(metadata or {}))
+
+    def event(self, key: str, detail_type: str) -> Event:
+        """The detail of the event of this type for the photo under this key, as soon as it is there."""
+
+        def wanted(event: Event) -> bool:
+            return (event["detail"]["photo"]["key"], event["detail-type"]) == (key, detail_type)
+
+        self.listen_until(lambda: any(map(wanted, self.seen)))
+        return dict(next(filter(wanted, self.seen))["detail"])
+
+    def listen_until(self, enough: Callable[[], bool]) -> None:
+        """Take in events until there are enough; fails with what there is when there never are."""
+        ends_at = time.monotonic() + PATIENCE_SECONDS
+        while not enough():
+            if time.monotonic() > ends_at:
+                told = [(event["detail-type"], event["detail"]["photo"]["key"]) for event in self.seen]
+                pytest.fail(f"not within {PATIENCE_SECONDS:g} s; the events are {told}")
+            answer = self.sqs.receive_message(
+                QueueUrl=self._events_url, MaxNumberOfMessages=10, WaitTimeSeconds=1
+            )
+            for message in answer.get("Messages", []):
+                self.seen.append(json.loads(message["Body"]))
+                self.sqs.delete_message(QueueUrl=self._events_url, ReceiptHandle=message["ReceiptHandle"])
+
+    def row(self, job_id: str) -> dict[str, Any]:
+        item = self._dynamodb.get_item(
+            TableName=self.cloud.outputs["JobTableName"], Key={"pk": {"S": f"job#{job_id}"}}
+        )["Item"]
+        return {name: TypeDeserializer().deserialize(value) for name, value in item.items()}
+
+    def image(self, key: str) -> Image.Image:
+        """The decoded image in the output bucket."""
+        answer = self.s3.get_object(Bucket=self.cloud.outputs["OutputBucketName"], Key=key)
+        image = Image.open(io.BytesIO(answer["Body"].read()))
+        image.load()
+        return image
+
+    def dead_letters(self) -> int:
+        attributes = self.sqs.get_queue_attributes(
+            QueueUrl=self.cloud.outputs["UploadDeadLetterQueueUrl"],
+            AttributeNames=["ApproximateNumberOfMessages"],
+        )["Attributes"]
+        return int(attributes["ApproximateNumberOfMessages"])
