@@ -15,7 +15,7 @@ help: ## say what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
 
 setup: ## make .venv, with the packshot command in it (Python 3.11 or newer)
-	@requirements/install .venv $(LOCAL)
+	@sh requirements/install .venv $(LOCAL)
 
 demo: setup ## see photos become scenes on this machine: no account, no key
 	@.venv/bin/packshot demo
@@ -46,7 +46,7 @@ deploy: build ## deploy to your AWS account; asks before it changes anything
 	$(SAM) deploy --guided
 
 lock: ## compile the pinned files again; UPGRADE=--upgrade takes the newest versions
-	@requirements/install .venv-lock requirements/lock.txt
+	@sh requirements/install .venv-lock requirements/lock.txt
 	cd requirements && $(COMPILE) --generate-hashes lock.in -o lock.txt
 	cd layers/packshot && ../$(COMPILE) --generate-hashes requirements.in -o requirements.txt
 	cd requirements && $(COMPILE) --generate-hashes local.in -o local.txt
@@ -57,9 +57,9 @@ clean: ## remove what these targets made
 	rm -rf .venv .venv-sam .venv-lock .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
 
 setup-check: setup
-	@requirements/install .venv $(LOCAL) requirements/check.txt
+	@sh requirements/install .venv $(LOCAL) requirements/check.txt
 
 setup-sam: setup
-	@requirements/install .venv-sam requirements/sam.txt
+	@sh requirements/install .venv-sam requirements/sam.txt
 
 .PHONY: help setup demo demo-live test test-unit check build deploy lock clean setup-check setup-sam

@@ -7,7 +7,6 @@ with emulator_in_thread(seconds=0.2, output_shape="list") as emulator:
 from __future__ import annotations
 
 import io
-import signal
 import subprocess
 import sys
 import threading
@@ -17,14 +16,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
+from PIL import Image, UnidentifiedImageError
+
 from packshot_cli.emulator.app import create_app
 from packshot_cli.emulator.painter import UnreadablePhotoError
 from packshot_cli.emulator.server import EmulatorServer, listen, url_of
 from packshot_cli.emulator.settings import Settings
 from packshot_cli.emulator.worker import Paint
-from PIL import Image, UnidentifiedImageError
 
 START_SECONDS = 20
+END_SECONDS = 10
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,12 @@ def emulator_process(*arguments: str) -> Iterator[tuple[RunningEmulator, subproc
             assert line.startswith("Segmind emulator on http://127.0.0.1:"), line + process.stderr.read()
             yield RunningEmulator(line.split()[-1]), process
         finally:
-            process.send_signal(signal.SIGKILL)
+            process.terminate()
+            try:
+                process.wait(END_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise
 
 
 def paint_small(

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 from boto3.dynamodb.types import TypeDeserializer
-from packshot_cli.local_cloud import LocalCloud
 from PIL import Image
+
+from packshot_cli.local_cloud import LocalCloud
 
 PATIENCE_SECONDS = 45.0
 

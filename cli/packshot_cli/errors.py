@@ -3,3 +3,7 @@
 
 class LocalCloudError(Exception):
     """Why the local cloud cannot start or stay up. Its text is one line for the person who started it."""
+
+
+class DemoError(Exception):
+    """Why a demo cannot begin or go on. Its text is one line for the person who started it."""

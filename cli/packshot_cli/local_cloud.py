@@ -6,6 +6,7 @@ machine's role are accepted and not applied. Template tests and linters cover th
 
 from __future__ import annotations
 
+import os
 import secrets
 import socket
 import sys
@@ -14,7 +15,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from os import devnull
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import urlsplit
@@ -32,7 +32,7 @@ from packshot_cli.processes import Process, running
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
-    from mypy_boto3_cloudformation.type_defs import StackEventTypeDef
+    from mypy_boto3_cloudformation.type_defs import OperationEventTypeDef, StackEventTypeDef
     from mypy_boto3_s3 import S3Client
 
 TEMPLATE_FILE = Path(__file__).resolve().parents[2] / "template.yaml"
@@ -182,20 +182,29 @@ def segmind_parameters(segmind_url: str) -> dict[str, str]:
     }
 
 
-def failure(events: Iterable[StackEventTypeDef]) -> str:
-    """The resource that made a stack fail, and why, from its events, newest first as AWS gives them."""
-    failed = [
-        event
+def failure(
+    events: Iterable[StackEventTypeDef], validation_events: Iterable[OperationEventTypeDef] = ()
+) -> str:
+    """The resource that made a stack fail, and why, from its events, newest first as AWS has them.
+
+    Of a failed validation the stack's events only say that there was one. A resource that was cancelled
+    because another failed is not the cause, and neither is the stack itself.
+    """
+    reasons = [
+        (event.get("LogicalResourceId"), event["ValidationStatusReason"])
+        for event in validation_events
+        if "ValidationStatusReason" in event
+    ] or [
+        (event.get("LogicalResourceId"), event.get("ResourceStatusReason", ""))
         for event in events
         if event.get("ResourceStatus", "").endswith("_FAILED")
+        and event.get("ResourceType") != "AWS::CloudFormation::Stack"
         and "cancelled" not in event.get("ResourceStatusReason", "")
     ]
-    if not failed:
+    if not reasons:
         return "no resource says why"
-    first = failed[-1]
-    return one_line(
-        f"{first.get('LogicalResourceId')}: {first.get('ResourceStatusReason', 'no reason given')}"
-    )
+    resource, reason = reasons[-1]
+    return one_line(f"{resource}: {reason}")
 
 
 def one_line(text: str) -> str:
@@ -208,10 +217,9 @@ def free_port(wanted: int | None) -> int:
         with socket.create_server(("127.0.0.1", wanted or 0)) as probe:
             port: int = probe.getsockname()[1]
             return port
-    except (OSError, OverflowError) as error:
-        raise LocalCloudError(
-            f"Port {wanted} of 127.0.0.1 cannot be used: {getattr(error, 'strerror', error)}"
-        ) from None
+    except OSError as error:
+        # Not error.strerror, to which Python adds the address.
+        raise LocalCloudError(f"Port {wanted} cannot be used: {os.strerror(error.errno or 0)}") from None
 
 
 @contextmanager
@@ -272,8 +280,8 @@ def _session(endpoint_url: str, access_key_id: str, secret_access_key: str) -> b
     core = botocore.session.Session(
         session_vars={
             "profile": (None, None, None, None),
-            "config_file": (None, None, devnull, None),
-            "credentials_file": (None, None, devnull, None),
+            "config_file": (None, None, os.devnull, None),
+            "credentials_file": (None, None, os.devnull, None),
         }
     )
     core.set_default_client_config(Config(proxies={}))
@@ -318,6 +326,9 @@ def _deploy(
             raise LocalCloudError(f"The stack was not created within {DEPLOYED_WITHIN_SECONDS:g} seconds")
         time.sleep(0.05)
     if stack["StackStatus"] != "CREATE_COMPLETE":
-        events = cloudformation.describe_stack_events(StackName=STACK_NAME)["StackEvents"]
-        raise LocalCloudError(f"The stack could not be created: {failure(events)}")
+        reason = failure(
+            cloudformation.describe_stack_events(StackName=STACK_NAME)["StackEvents"],
+            cloudformation.describe_events(StackName=STACK_NAME)["OperationEvents"],
+        )
+        raise LocalCloudError(f"The stack could not be created: {reason}")
     return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}

@@ -18,8 +18,27 @@ def packshot() -> None:
 
 
 @app.command()
+def demo(
+    photos: Annotated[str | None, typer.Option(help="A folder; five sample photos by default.")] = None,
+    seconds: Annotated[
+        float | None, typer.Option(min=0.1, max=600, help="The emulator's time for an image; 5 by default.")
+    ] = None,
+    live: Annotated[
+        bool, typer.Option("--live", help="The real model, paid: needs SEGMIND_API_KEY.")
+    ] = False,
+    output: Annotated[Path, typer.Option(help="Where the images and the page go.")] = Path(".packshot/demo"),
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the local cloud running until Ctrl-C.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="With --live: do not ask before paying.")] = False,
+) -> None:
+    """See photos become scenes on this machine, in the real stack."""
+    from packshot_cli.demo import run
+
+    run(photos=photos, seconds=seconds, live=live, output=output, keep=keep, yes=yes)
+
+
+@app.command()
 def emulator(
-    port: Annotated[int, typer.Option(help="Loopback port; 0 picks a free one.")] = 8766,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Loopback port; 0 picks a free one.")] = 8766,
     seconds: Annotated[float | None, typer.Option(help="Median job time; 20.3 by default.")] = None,
     sigma: Annotated[float | None, typer.Option(help="Of the lognormal job time; 0 by default.")] = None,
     api_key: Annotated[str | None, typer.Option(help="The one valid key; any by default.")] = None,
@@ -63,7 +82,9 @@ def up(
     api_key: Annotated[
         str | None, typer.Option(envvar="SEGMIND_API_KEY", help="For the stack's secret.")
     ] = None,
-    port: Annotated[int | None, typer.Option(help="Of the cloud; any free one by default.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Of the cloud; any free one by default.")
+    ] = None,
     wait_scale: Annotated[float, typer.Option(min=0, help="Multiplies the workflow's waits.")] = 1.0,
     param: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="A parameter of the stack; repeatable.")

@@ -8,6 +8,7 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
+
 from packshot.checking import Checker
 from packshot.secret import api_key_reader
 from packshot.segmind import SegmindClient

@@ -11,6 +11,7 @@ import requests
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
+
 from packshot.aws import CONFIG
 from packshot.downloads import Downloader
 from packshot.event_bus import EventBus

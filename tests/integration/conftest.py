@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from packshot_cli.local_cloud import local_cloud
 
+from packshot_cli.local_cloud import local_cloud
 from tests.shop import Shop
 
 MAX_PHOTO_BYTES = 300_000

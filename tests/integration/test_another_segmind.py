@@ -6,8 +6,8 @@ import base64
 import hashlib
 
 import requests
-from packshot_cli.local_cloud import local_cloud
 
+from packshot_cli.local_cloud import local_cloud
 from tests.emulator_server import emulator_in_thread
 from tests.photos import packshot
 from tests.shop import Shop

@@ -9,8 +9,8 @@ from typing import Any
 import jsonschema
 import pytest
 import requests
-from packshot.events import Detail
 
+from packshot.events import Detail
 from tests.integration.conftest import MAX_PHOTO_BYTES
 from tests.photos import HEIC, corrupt_png, noise, packshot
 from tests.shop import Shop

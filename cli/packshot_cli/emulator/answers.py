@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import base64
+import http.client
 import json
 from collections.abc import Mapping
 from datetime import datetime
-from http import HTTPStatus
 from typing import Any
 
 from packshot_cli.emulator.ledger import InferenceRequest, Status
@@ -27,13 +27,18 @@ _ERRORS = {
 
 def error(status: int, message: str | None = None) -> dict[str, Any]:
     """The body of an error."""
-    return {"error": message or _ERRORS.get(status) or HTTPStatus(status).phrase}
+    return {"error": message or _ERRORS.get(status) or _phrase(status)}
 
 
 def error_page(status: int) -> str:
     """The HTML of an error that comes from in front of the API: 405, and what gateways say."""
-    title = f"{status} {HTTPStatus(status).phrase}"
+    title = f"{status} {_phrase(status)}"
     return f"<html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>"
+
+
+def _phrase(status: int) -> str:
+    # Gateways in front of an API answer with codes of their own too, such as 520.
+    return http.client.responses.get(status, "Unknown error")
 
 
 def status_word(status: Status, settings: Settings) -> str:

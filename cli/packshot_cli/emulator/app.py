@@ -45,7 +45,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        with tempfile.TemporaryDirectory(prefix="segmind-emulator-") as folder:
+        with tempfile.TemporaryDirectory(prefix="segmind-emulator-", ignore_cleanup_errors=True) as folder:
             worker = Worker(
                 settings=settings,
                 ledger=ledger,

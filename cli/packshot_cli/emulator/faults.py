@@ -33,6 +33,8 @@ class Answer(_Effect):
     def _one_body(self) -> Self:
         if self.json_body is not None and self.html is not None:
             raise ValueError("json or html, not both")
+        if self.status in (204, 304):
+            raise ValueError(f"an answer with a body cannot be {self.status}")
         return self
 
 

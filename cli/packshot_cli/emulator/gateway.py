@@ -165,7 +165,8 @@ async def _distort(
         await asyncio.sleep(effect.seconds)
         await kept.send(send)
     elif isinstance(effect, WrongFile):
-        await _wrong_file(effect, kept).send(send)
+        is_image = kept.status == 200 and kept.body
+        await (_wrong_file(effect, kept) if is_image else kept).send(send)
     else:
         part = kept.body[: int(len(kept.body) * effect.keep)]
         if effect.declare_whole:

@@ -104,14 +104,14 @@ class Worker:
         )
         if isinstance(fault, Failed):
             await self._clock.sleep_until(request.due_at)
-            self._ledger.fail(request, fault.message, self._clock.now())
+            self._ledger.fail(request, fault.message, request.due_at)
             return
         if isinstance(fault, Slow):
             request.due_at += timedelta(seconds=fault.seconds)
         image = await self._make_image(parameters, request.seed)
         request.painted_at = self._clock.now()
         await self._clock.sleep_until(request.due_at)
-        # The moment that was due, not the one at which this loop woke up.
+        # The moment that was due, or the painter's, not the one at which this loop woke up.
         self._ledger.complete(request, image, max(request.painted_at, request.due_at))
 
     async def _make_image(self, parameters: Parameters, seed: int) -> Image:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from packshot import segmind_answers as answers
-from packshot.polling import UNKNOWN_BELIEVED_AFTER, next_wait_seconds
+from packshot.polling import DEADLINE, UNKNOWN_BELIEVED_AFTER, next_wait_seconds
 from packshot.segmind import NoApiKeyError, SegmindClient
 from packshot.workflow import WorkflowState
 
@@ -35,7 +35,9 @@ class Checker:
                 finished = False
         wait_seconds = next_wait_seconds(age)
         if isinstance(outcome, answers.TryLater) and outcome.retry_at:
-            wait_seconds = max(wait_seconds, int((outcome.retry_at - self.now()).total_seconds()) + 1)
+            # Never past the deadline: the record of a request that is paid lives hardly longer than that.
+            asked_seconds = (min(outcome.retry_at, state.submitted_at + DEADLINE) - self.now()).total_seconds()
+            wait_seconds = max(wait_seconds, int(asked_seconds) + 1)
         return state.model_copy(
             update={
                 "finished": finished,

@@ -11,6 +11,7 @@ from typing import BinaryIO
 from urllib.parse import urljoin, urlsplit
 
 import requests
+import urllib3.exceptions
 
 CONNECT_TIMEOUT_SECONDS = 5.0
 READ_TIMEOUT_SECONDS = 15.0
@@ -46,12 +47,12 @@ class Downloader:
             try:
                 with self._get(url) as response:
                     if response.is_redirect:
-                        url = urljoin(url, response.headers["location"])
+                        url = _target(url, response.headers["location"])
                         continue
                     if response.status_code != 200:
                         raise DownloadError(f"the image's host answered HTTP {response.status_code}")
                     return self._to_file(response, ends_at)
-            except requests.exceptions.RequestException as error:
+            except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
                 raise DownloadError(f"the image could not be fetched: {type(error).__name__}") from error
         raise ForbiddenOutputError(f"more than {MAX_REDIRECTS} redirects")
 
@@ -67,7 +68,8 @@ class Downloader:
     def _to_file(self, response: requests.Response, ends_at: float) -> BinaryIO:
         with ExitStack() as on_failure:
             file = on_failure.enter_context(tempfile.TemporaryFile())
-            for chunk in response.iter_content(_CHUNK_BYTES):
+            # What has come is taken at once: a whole chunk of a dripping body may never come.
+            while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=True):
                 file.write(chunk)
                 if file.tell() > self.max_bytes:
                     raise ForbiddenOutputError(f"the image has more than {self.max_bytes} bytes")
@@ -79,6 +81,13 @@ class Downloader:
             file.seek(0)
             on_failure.pop_all()
             return file
+
+
+def _target(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError:
+        raise ForbiddenOutputError("the image's host redirects to a malformed address") from None
 
 
 def check_allowed(url: str, hosts: frozenset[str]) -> None:

@@ -11,12 +11,17 @@ from PIL import Image, UnidentifiedImageError
 
 from packshot.scene import ImageFormat
 
-_FORMATS: dict[str, ImageFormat] = {"JPEG": "jpeg", "PNG": "png", "WEBP": "webp"}
+_DECODERS = ("JPEG", "PNG", "WEBP")
+# MPO is a JPEG with more pictures behind the first, as some cameras and phones write it.
+_FORMATS: dict[str, ImageFormat] = {"JPEG": "jpeg", "MPO": "jpeg", "PNG": "png", "WEBP": "webp"}
 
 # Offset, signature, name: what people upload and the model does not take, so that a rejection can name it.
 _OTHERS = (
     (4, b"ftypavif", "AVIF"),
-    (4, b"ftyp", "HEIC"),
+    (4, b"ftyphe", "HEIC"),
+    (4, b"ftypmif1", "HEIC"),
+    (4, b"ftypmsf1", "HEIC"),
+    (4, b"ftyp", "a video"),
     (0, b"GIF8", "GIF"),
     (0, b"II*\x00", "TIFF"),
     (0, b"MM\x00*", "TIFF"),
@@ -56,10 +61,12 @@ def read_picture(file: BinaryIO) -> Picture | NotAPicture:
     file.seek(0)
     try:
         with warnings.catch_warnings():
+            # Pillow remarks on odd metadata, which are no reason to refuse a picture.
+            warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            image = Image.open(file, formats=tuple(_FORMATS))
-        picture = Picture(_FORMATS[image.format or ""], *image.size)
-        _check_whole(image, picture.format, head, size_bytes)
+            image = Image.open(file, formats=_DECODERS)
+            picture = Picture(_FORMATS[image.format or ""], *image.size)
+            _check_whole(image, picture.format, head, size_bytes)
     except UnidentifiedImageError:
         return _name_other(head)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):

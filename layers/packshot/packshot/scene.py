@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from email.errors import HeaderParseError
+from email.errors import MessageError
 from email.header import decode_header, make_header
 from typing import Annotated, Any, Literal, get_args
 from urllib.parse import unquote
@@ -76,7 +76,8 @@ class Scene(BaseModel):
     @property
     def digest(self) -> str:
         """Hex SHA-256 of the parameters: the same for the same scene, however its defaults were spelled."""
-        return hashlib.sha256(json.dumps(self.model_dump(), sort_keys=True).encode()).hexdigest()
+        parameters = {**self.model_dump(), "seed": None if self.seed == -1 else self.seed}
+        return hashlib.sha256(json.dumps(parameters, sort_keys=True).encode()).hexdigest()
 
     def seed_for(self, job_id: str) -> int:
         """The seed to send: the scene's own, or one drawn from the job id (hex), 0..2147483647."""
@@ -147,5 +148,5 @@ def _decode(name: str, value: str) -> str:
         if _ENCODED_WORD.search(value):
             return str(make_header(decode_header(value)))
         return unquote(value, errors="strict")
-    except (UnicodeError, LookupError, HeaderParseError, ValueError) as error:
+    except (LookupError, MessageError, ValueError) as error:
         raise InvalidSceneError(f"{name}: neither RFC 2047 nor percent-encoded UTF-8") from error

@@ -226,7 +226,7 @@ def _sync_data(answer: _Answer) -> bytes:
         raise SegmindError(
             f"HTTP {answer.status_code}: {answers.words(answer.body.decode('utf-8', 'replace'))}"
         )
-    if answer.headers.get("content-type", "").startswith("image/"):
+    if answer.headers.get("content-type", "").casefold().startswith("image/"):
         return answer.body
     output = answers.output_in(answer.body)
     if output is None or output.data is None:

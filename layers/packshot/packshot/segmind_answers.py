@@ -164,7 +164,7 @@ def request_outcome(
     status_code: int, headers: Mapping[str, str], body: bytes, now: datetime
 ) -> RequestOutcome:
     """The meaning of an answer about a request: to the status call or to the result call."""
-    if status_code == 200 and headers.get("content-type", "").startswith("image/"):
+    if status_code == 200 and headers.get("content-type", "").casefold().startswith("image/"):
         return Completed(Output(data=body), None, None)
     answer = _json_object(body)
     message = _message(answer, body)
@@ -215,7 +215,9 @@ def message_in(body: bytes) -> str:
 
 def words(text: str) -> str:
     """The API's own words as they may be kept: no URL queries, no inline data, at most 2,000 characters."""
-    text = _DATA_URI.sub("data:[cut]", text)
+    # JSON may carry half a surrogate pair, which neither UTF-8 nor AWS can.
+    text = text[: 10 * MAX_WORDS_CHARACTERS].encode("utf-8", "replace").decode()
+    text = _BASE64.sub("[cut]", _DATA_URI.sub("data:[cut]", text))
     text = _URL_QUERY.sub(r"\1", text)
     text = _SIGNATURE.sub(r"\1=[cut]", text)
     return text if len(text) <= MAX_WORDS_CHARACTERS else text[: MAX_WORDS_CHARACTERS - 1] + "…"
@@ -227,7 +229,7 @@ def retry_at(headers: Mapping[str, str], now: datetime) -> datetime | None:
     `Retry-After` (seconds or a date) or `x-rate-limit-reset-at-utc` (documented for v1); a day at most.
     """
     after = headers.get("retry-after", "").strip()
-    if after.isdecimal():
+    if after.isdecimal() and len(after) < 10:
         return now + timedelta(seconds=min(int(after), _DAY_SECONDS))
     for value in (after, headers.get("x-rate-limit-reset-at-utc", "").strip()):
         moment = _moment(value)
@@ -238,9 +240,13 @@ def retry_at(headers: Mapping[str, str], now: datetime) -> datetime | None:
 
 _DAY_SECONDS = 86_400
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
-_DATA_URI = re.compile(r"data:[\w.+/-]*;base64,[A-Za-z0-9+/=_-]*")
-_URL_QUERY = re.compile(r"(https?://[^\s?\"'<>]*)\?[^\s\"'<>]*")
-_SIGNATURE = re.compile(r"(X-Amz-(?:Signature|Credential|Security-Token))=[^\s&\"'<>]*", re.IGNORECASE)
+_DATA_URI = re.compile(r"data:[\w.+/;=-]*;base64,[A-Za-z0-9+/=_-]*", re.IGNORECASE)
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{200,}={0,2}")
+# Slashes may be escaped, as JSON allows.
+_URL_QUERY = re.compile(r"(https?:\\?/\\?/[^\s?\"<>]*)\?[^\s\"<>]*", re.IGNORECASE)
+_SIGNATURE = re.compile(
+    r"((?:X-Amz-)?(?:Signature|Credential|Security-Token)|AWSAccessKeyId)(?:=|%3D)[^\s&\"<>]*", re.IGNORECASE
+)
 _REFUSALS = {
     400: "BadRequest",
     404: "ModelNotFound",
@@ -271,14 +277,14 @@ def _message(answer: Mapping[str, Any], body: bytes) -> str:
 
 
 def _number(value: Any) -> float | None:
-    """A finite, non-negative number of the API, or None."""
+    """A non-negative number of the API, of a size that means something (and that a row can hold), or None."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
         number = float(value)
     except OverflowError:
         return None
-    return number if 0 <= number < float("inf") else None
+    return number if number == 0 or 1e-9 <= number < 1e12 else None
 
 
 def _moment(text: str) -> datetime | None:
@@ -288,9 +294,9 @@ def _moment(text: str) -> datetime | None:
     for parse in (_from_timestamp, datetime.fromisoformat, parsedate_to_datetime):
         try:
             moment = parse(text)
+            return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
         except (ValueError, OverflowError, OSError):
             continue
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     return None
 
 
@@ -321,7 +327,8 @@ def _output_text(text: str, depth: int) -> Output | None:
         except (ValueError, RecursionError):
             return None
     try:
-        data = base64.b64decode(text, validate=True)
+        # It may be broken into lines.
+        data = base64.b64decode("".join(text.split()), validate=True)
     except (binascii.Error, ValueError):
         return None
     return Output(data=data) if data else None

@@ -147,6 +147,8 @@ class Submitter:
             case JobState.CLAIMED:
                 return self._uncertain(job, "whoever submitted it ended before the answer was stored")
             case JobState.PARKED | JobState.UNCERTAIN if job.due_at:
+                # Its event may still be owed: the same fact has the same id.
+                self.bus.announce(job)
                 self.queue.send_job(job.job_id, job.due_at - now)
             case _:
                 # It ended, or its event may still be owed: the same fact has the same id.

@@ -1,0 +1,90 @@
+"""Listening to the stack's bus: a queue behind a rule, as anyone would who wants to know of new images."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from packshot.events import DETAIL_TYPES, SOURCE
+from packshot.job import Job
+from packshot_cli.text import one_line
+
+if TYPE_CHECKING:
+    import boto3
+    from mypy_boto3_sqs import SQSClient
+
+NAME = "packshot-demo"
+
+
+@dataclass(frozen=True)
+class HeardEvent:
+    """An event in short; `about` is the image's key, or why there is none."""
+
+    id: str
+    job_id: str
+    detail_type: str
+    photo_key: str
+    scene: str
+    about: str
+
+
+@dataclass
+class EventTap:
+    """What was heard, each fact once, in the order of its first arrival."""
+
+    sqs: SQSClient
+    queue_url: str
+    heard: dict[str, HeardEvent] = field(default_factory=dict)
+
+    def listen(self) -> None:
+        """Take what is there, without waiting for more."""
+        while messages := self.sqs.receive_message(QueueUrl=self.queue_url, MaxNumberOfMessages=10).get(
+            "Messages"
+        ):
+            for message in messages:
+                event = heard_event(json.loads(message["Body"]))
+                self.heard.setdefault(event.id, event)
+                self.sqs.delete_message(QueueUrl=self.queue_url, ReceiptHandle=message["ReceiptHandle"])
+
+    def owed(self, jobs: Iterable[Job]) -> list[Job]:
+        """The jobs whose present state has an event that was not heard yet."""
+        known = {(event.job_id, event.detail_type) for event in self.heard.values()}
+        return [
+            job
+            for job in jobs
+            if job.state in DETAIL_TYPES and (job.job_id, DETAIL_TYPES[job.state]) not in known
+        ]
+
+
+def tap(session: boto3.Session, bus_name: str) -> EventTap:
+    """A new queue that gets everything the stack says from now on."""
+    sqs, events = session.client("sqs"), session.client("events")
+    queue_url = sqs.create_queue(QueueName=NAME)["QueueUrl"]
+    queue_arn = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["QueueArn"])["Attributes"][
+        "QueueArn"
+    ]
+    events.put_rule(Name=NAME, EventBusName=bus_name, EventPattern=json.dumps({"source": [SOURCE]}))
+    events.put_targets(Rule=NAME, EventBusName=bus_name, Targets=[{"Id": NAME, "Arn": queue_arn}])
+    return EventTap(sqs, queue_url)
+
+
+def heard_event(event: Mapping[str, Any]) -> HeardEvent:
+    """Read an event as EventBridge delivers it."""
+    detail = event["detail"]
+    image, reason = detail.get("image"), detail.get("reason")
+    if image:
+        about = image["key"]
+    elif reason:
+        about = f"{reason['code']}: {reason['message']}"
+    else:
+        about = ""
+    return HeardEvent(
+        id=detail["id"],
+        job_id=detail["job_id"],
+        detail_type=event["detail-type"],
+        photo_key=detail["photo"]["key"],
+        scene=detail["scene"],
+        about=one_line(about),
+    )

@@ -1,0 +1,393 @@
+"""The outside world in memory, for tests of the use cases: it keeps what it is told and does as it is bid.
+
+Each fake keeps the promises of what it stands in for; the real ones are tested against AWS's own models.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
+
+import requests
+from PIL import Image as Pillow
+
+from packshot import segmind_answers as answers
+from packshot.checking import Checker
+from packshot.downloads import Downloader
+from packshot.event_bus import EventBus, EventNotTakenError
+from packshot.events import event_of
+from packshot.finalizing import Finalizer
+from packshot.image_store import ImageStore
+from packshot.job import CLAIMABLE, EDGES, Image, Job, JobState
+from packshot.job_table import LEASE, JobTable, NewerKnown, PathOwned, Planned, Unmoved
+from packshot.photo import Photo, comparable_sequencer
+from packshot.photo_store import Overwritten, PhotoStore, ReadPhoto, Unusable
+from packshot.pictures import Picture
+from packshot.scene import CONTENT_TYPES, Scene, SceneRequest
+from packshot.segmind import SegmindClient
+from packshot.submitting import Submitter
+from packshot.upload_queue import MAX_DELAY, UploadQueue
+from packshot.workflow import Workflow
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+START = datetime(2026, 3, 14, 9, 30, tzinfo=UTC)
+OUTPUT_URL = "https://images.segmind.com/generations/made.webp"
+
+
+def picture_bytes(
+    file_format: str = "WEBP", mode: str = "RGB", size: tuple[int, int] = (24, 16), **options: Any
+) -> bytes:
+    """A whole picture of noise, so that damage to its data shows."""
+    file = io.BytesIO()
+    Pillow.effect_noise(size, 40).convert(mode).save(file, file_format, **options)
+    return file.getvalue()
+
+
+def a_photo(key: str = "shoes/red.jpg", **known: Any) -> Photo:
+    """A photo whose bytes were read."""
+    details: dict[str, Any] = {
+        "etag": "9b2cf535f27731c974343645a3985328",
+        "sequencer": "0055AED6DCD90281E5",
+        "sha256": "5e" * 32,
+        "bytes": 1024,
+        **known,
+    }
+    return Photo(bucket="photos", key=key, **details)
+
+
+def a_job(state: JobState = JobState.SUBMITTED, **known: Any) -> Job:
+    """A job as its row would be in that state, as far as a test does not say otherwise."""
+    details: dict[str, Any] = {
+        "job_id": "0123456789abcdef0123456789abcdef",
+        "photo": a_photo(),
+        "scene": "default",
+        "parameters": Scene(prompt="in a bright living room"),
+        "image_key": "shoes/red/default.webp",
+        "created_at": START,
+        "updated_at": START,
+        "attempt": 1,
+        "seed": 7,
+        **known,
+    }
+    if state is JobState.SUBMITTED:
+        details = {"request_id": "request-1", "submitted_at": START, **details}
+    return Job(state=state, **details)
+
+
+@dataclass
+class Clock:
+    """Stands still until it is stepped."""
+
+    moment: datetime = START
+
+    def __call__(self) -> datetime:
+        return self.moment
+
+    def step(self, by: timedelta) -> None:
+        self.moment += by
+
+
+class CrashError(Exception):
+    """The process is gone, at this line."""
+
+
+Result = TypeVar("Result")
+
+
+@dataclass
+class Outside:
+    """Every call to it passes here; at some of them the process dies, before or after the effect."""
+
+    dies_before: frozenset[int] = frozenset()
+    dies_after: frozenset[int] = frozenset()
+    calls: int = 0
+
+    def call(self, effect: Callable[[], Result]) -> Result:
+        number, self.calls = self.calls, self.calls + 1
+        if number in self.dies_before:
+            raise CrashError
+        result = effect()
+        if number in self.dies_after:
+            raise CrashError
+        return result
+
+
+class FakePhotoStore(PhotoStore):
+    """The photos that stand in the input bucket, by key."""
+
+    def __init__(self, outside: Outside) -> None:
+        self._outside = outside
+        self.standing: dict[str, ReadPhoto | Unusable | Overwritten] = {}
+
+    def read(self, found: Photo) -> ReadPhoto | Unusable | Overwritten:
+        return self._outside.call(lambda: self.standing[found.key])
+
+    def image_1(self, photo: Photo) -> str:
+        return self._outside.call(lambda: f"https://photos.example/{photo.key}")
+
+
+class FakeJobTable(JobTable):
+    """Rows in a dictionary, changed under the same conditions as in DynamoDB, and kept as plain data."""
+
+    def __init__(self, outside: Outside, now: Callable[[], datetime]) -> None:
+        self._outside = outside
+        self._now = now
+        self.rows: dict[str, dict[str, Any]] = {}
+        self.newest: dict[str, str] = {}
+        self.owners: dict[str, str] = {}
+
+    @property
+    def jobs(self) -> list[Job]:
+        return [Job.model_validate(row) for row in self.rows.values()]
+
+    @property
+    def only_job(self) -> Job:
+        (job,) = self.jobs
+        return job
+
+    def keep(self, job: Job) -> Job:
+        self.rows[job.job_id] = job.row()
+        return job
+
+    def plan(self, photo: Photo, jobs: Sequence[Job]) -> Planned | PathOwned | NewerKnown:
+        return self._outside.call(lambda: self._plan(photo, jobs))
+
+    def _plan(self, photo: Photo, jobs: Sequence[Job]) -> Planned | PathOwned | NewerKnown:
+        owner = f"{photo.bucket}/{photo.key}"
+        sequencer = comparable_sequencer(photo.sequencer)
+        for job in jobs:
+            path = job.image_key or ""
+            if self.owners.get(path, owner) != owner:
+                return PathOwned(path, self.owners[path])
+        standing = [self._standing(job.job_id) for job in jobs]
+        newer_known = self.newest.get(owner, "") > sequencer
+        if newer_known and not all(standing):
+            return NewerKnown()
+        if newer_known or any(standing):
+            return Planned(tuple(job for job in standing if job))
+        self.newest[owner] = sequencer
+        for job in jobs:
+            self.owners[job.image_key or ""] = owner
+            self.keep(job)
+        return Planned(tuple(jobs))
+
+    def get(self, job_id: str) -> Job | None:
+        return self._outside.call(lambda: self._standing(job_id))
+
+    def _standing(self, job_id: str) -> Job | None:
+        row = self.rows.get(job_id)
+        return Job.model_validate(row) if row else None
+
+    def insert_ended(self, job: Job) -> Job:
+        return self._outside.call(lambda: self._standing(job.job_id) or self.keep(job))
+
+    def claim(self, job_id: str) -> Job | Unmoved:
+        return self._outside.call(lambda: self._claim(job_id))
+
+    def _claim(self, job_id: str) -> Job | Unmoved:
+        job, now = self._standing(job_id), self._now()
+        due = job is not None and job.due_at is not None and job.due_at <= now
+        if job is None or job.state not in CLAIMABLE or not (job.state is JobState.PLANNED or due):
+            return Unmoved(job)
+        lease_until = now + LEASE
+        claimed: dict[str, Any] = {
+            "state": JobState.CLAIMED,
+            "cause": None,
+            "lease_until": lease_until,
+            "due_at": lease_until,
+            "attempt": job.attempt + 1,
+            "updated_at": now,
+        }
+        return self.keep(job.model_copy(update=claimed))
+
+    def move(self, job: Job, to: JobState, **changes: Any) -> Job | Unmoved:
+        return self._outside.call(lambda: self._move(job, to, changes))
+
+    def _move(self, job: Job, to: JobState, changes: Mapping[str, Any]) -> Job | Unmoved:
+        if to not in EDGES[job.state]:
+            raise ValueError(f"no edge from {job.state} to {to}")
+        standing = self._standing(job.job_id)
+        if standing is None or (standing.state, standing.attempt) != (job.state, job.attempt):
+            return Unmoved(standing)
+        update = {"due_at": None, **changes, "state": to, "updated_at": self._now()}
+        return self.keep(standing.model_copy(update=update))
+
+    def remember_output(self, job: Job, output_url: str) -> None:
+        self._outside.call(lambda: self.rows[job.job_id].update(output_url=output_url))
+
+
+class FakeSegmind(SegmindClient):
+    """Answers as told: what is queued, in order, and the last of it for ever after."""
+
+    def __init__(self, outside: Outside) -> None:
+        self._outside = outside
+        self.submits: list[answers.SubmitOutcome | Exception] = [answers.Accepted("request-1")]
+        self.statuses: list[answers.RequestOutcome | Exception] = []
+        self.results: list[answers.RequestOutcome | Exception] = []
+        self.posted: list[SceneRequest] = []
+        self.outcomes: list[answers.SubmitOutcome] = []
+
+    def submit(self, request: SceneRequest) -> answers.SubmitOutcome:
+        return self._outside.call(lambda: self._submit(request))
+
+    def _submit(self, request: SceneRequest) -> answers.SubmitOutcome:
+        outcome: answers.SubmitOutcome = _next(self.submits)
+        self.posted.append(request)
+        self.outcomes.append(outcome)
+        return outcome
+
+    def status(self, request_id: str) -> answers.RequestOutcome:
+        outcome: answers.RequestOutcome = self._outside.call(lambda: _next(self.statuses))
+        return outcome
+
+    def result(self, request_id: str) -> answers.RequestOutcome:
+        outcome: answers.RequestOutcome = self._outside.call(lambda: _next(self.results))
+        return outcome
+
+
+def _next(queued: list[Any]) -> Any:
+    first = queued.pop(0) if len(queued) > 1 else queued[0]
+    if isinstance(first, Exception):
+        raise first
+    return first
+
+
+class FakeQueue(UploadQueue):
+    """Job messages with their delays; SQS takes no delay above 15 minutes."""
+
+    def __init__(self, outside: Outside) -> None:
+        self._outside = outside
+        self.sent: list[tuple[str, timedelta]] = []
+
+    def send_job(self, job_id: str, delay: timedelta = timedelta()) -> None:
+        self._outside.call(lambda: self.sent.append((job_id, min(delay, MAX_DELAY))))
+
+
+class FakeWorkflow(Workflow):
+    """Executions by name: a name that was used starts nothing."""
+
+    def __init__(self, outside: Outside) -> None:
+        self._outside = outside
+        self.executions: dict[str, Job] = {}
+
+    def start(self, job: Job) -> None:
+        self._outside.call(lambda: self.executions.setdefault(f"{job.job_id}-{job.attempt}", job))
+
+
+class FakeBus(EventBus):
+    """The events that were put on the bus, as consumers read them."""
+
+    def __init__(self, outside: Outside) -> None:
+        self._outside = outside
+        self.refusals = 0
+        self.events: list[tuple[str, dict[str, Any]]] = []
+
+    def announce(self, job: Job) -> None:
+        event = event_of(job)
+        if event is not None:
+            detail_type, detail = event.detail_type, json.loads(event.detail)
+            self._outside.call(lambda: self._put(detail_type, detail))
+
+    def _put(self, detail_type: str, detail: dict[str, Any]) -> None:
+        if self.refusals:
+            self.refusals -= 1
+            raise EventNotTakenError("ThrottlingException")
+        self.events.append((detail_type, detail))
+
+    @property
+    def told(self) -> list[str]:
+        """The detail-types, in order."""
+        return [detail_type for detail_type, _ in self.events]
+
+    @property
+    def ids(self) -> set[str]:
+        return {detail["id"] for _, detail in self.events}
+
+
+@dataclass(frozen=True)
+class FakeDownloader(Downloader):
+    """What stands at the output's address: a file, or what happens instead; the last of it for ever after."""
+
+    files: list[bytes | Exception] = field(default_factory=lambda: [picture_bytes()])
+    fetched: list[str] = field(default_factory=list)
+
+    def fetch(self, url: str) -> BinaryIO:
+        self.fetched.append(url)
+        return io.BytesIO(_next(self.files))
+
+
+@dataclass(frozen=True)
+class FakeImageStore(ImageStore):
+    """Versions of images, by key."""
+
+    versions: dict[str, list[bytes]] = field(default_factory=dict)
+
+    def publish(self, job: Job, file: BinaryIO, picture: Picture) -> Image:
+        key = job.image_key or ""
+        file.seek(0)
+        data = file.read()
+        self.versions.setdefault(key, []).append(data)
+        return Image(
+            bucket=self.bucket,
+            key=key,
+            version_id=f"version-{len(self.versions[key])}",
+            bytes=len(data),
+            content_type=CONTENT_TYPES[picture.format],
+            width=picture.width,
+            height=picture.height,
+        )
+
+
+class World:
+    """All of it together, and the use cases in it."""
+
+    def __init__(self, outside: Outside | None = None) -> None:
+        self.outside = outside or Outside()
+        self.clock = Clock()
+        self.photos = FakePhotoStore(self.outside)
+        self.table = FakeJobTable(self.outside, self.clock)
+        self.segmind = FakeSegmind(self.outside)
+        self.queue = FakeQueue(self.outside)
+        self.workflow = FakeWorkflow(self.outside)
+        self.bus = FakeBus(self.outside)
+        self.downloader = FakeDownloader(frozenset({"images.segmind.com"}), 1_000_000, requests.Session())
+        self.images = FakeImageStore(cast("S3Client", None), "images", None)
+        self.submitter = Submitter(
+            photos=self.photos,
+            table=self.table,
+            segmind=self.segmind,
+            queue=self.queue,
+            workflow=self.workflow,
+            bus=self.bus,
+            scene=Scene(prompt="in a bright living room"),
+            max_submits_per_job=3,
+            now=self.clock,
+        )
+        self.finalizer = Finalizer(
+            table=self.table,
+            segmind=self.segmind,
+            downloader=self.downloader,
+            images=self.images,
+            bus=self.bus,
+            now=self.clock,
+        )
+        self.checker = Checker(segmind=self.segmind, now=self.clock)
+
+    def puts(self, photo: Photo, **metadata: str) -> Photo:
+        """A whole photo is uploaded; what its event tells of it."""
+        self.photos.standing[photo.key] = ReadPhoto(
+            photo, {name.replace("_", "-"): value for name, value in metadata.items()}
+        )
+        return photo.model_copy(update={"sha256": None})
+
+    def uploads(self, photo: Photo | None = None, **metadata: str) -> Job:
+        """A whole photo is uploaded, and its message delivered."""
+        job = self.submitter.upload(self.puts(photo or a_photo(), **metadata))
+        assert job is not None
+        return job

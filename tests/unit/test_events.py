@@ -1,0 +1,185 @@
+"""The events of the bus: one for every fact that someone may wait for, in a shape that is published."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from packshot.events import DETAIL_TYPES, SOURCE, Event, event_of
+from packshot.job import ENDINGS, Image, Job, JobState, ParkedCause, Reason
+from packshot.photo import MAX_KEY_BYTES
+from packshot.scene import MODEL
+from packshot_cli.schemas import event_detail_schema
+from tests.unit.fakes import a_job, a_photo
+
+EVENTS = Path(__file__).parents[2] / "events"
+SCHEMA = EVENTS / "schema" / "event-detail.schema.json"
+SAMPLES = {
+    "Scene Generated": "scene-generated.json",
+    "Scene Failed": "scene-failed.json",
+    "Scene Superseded": "scene-superseded.json",
+    "Scene Parked": "scene-parked.json",
+    "Scene Uncertain": "scene-uncertain.json",
+    "Photo Rejected": "photo-rejected.json",
+}
+
+
+def event(job: Job) -> Event:
+    event = event_of(job)
+    assert event is not None
+    return event
+
+
+def detail(job: Job) -> dict[str, Any]:
+    detail: dict[str, Any] = json.loads(event(job).detail)
+    return detail
+
+
+def validator() -> Draft202012Validator:
+    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
+    Draft202012Validator.check_schema(schema)
+    return Draft202012Validator(schema)
+
+
+def test_every_ending_and_every_waiting_has_its_event_and_nothing_else() -> None:
+    assert set(DETAIL_TYPES) == ENDINGS | {JobState.PARKED, JobState.UNCERTAIN}
+    for state in set(JobState) - set(DETAIL_TYPES):
+        assert event_of(a_job(state)) is None
+
+
+def test_an_event_tells_all_that_is_known() -> None:
+    image = Image(
+        bucket="images",
+        key="shoes/red/default.webp",
+        version_id="v1",
+        bytes=1024,
+        content_type="image/webp",
+        width=800,
+        height=600,
+    )
+    job = a_job(
+        JobState.COMPLETED,
+        image=image,
+        request_id="request-1",
+        inference_seconds=13.06,
+        cost_usd=0.0891,
+        photo=a_photo(version_id="v7"),
+    )
+    told = detail(job)
+    assert told.pop("id")
+    assert told == {
+        "version": "1",
+        "job_id": job.job_id,
+        "photo": {
+            "bucket": "photos",
+            "key": "shoes/red.jpg",
+            "version_id": "v7",
+            "etag": "9b2cf535f27731c974343645a3985328",
+        },
+        "scene": "default",
+        "attempt": 1,
+        "image": image.model_dump(),
+        "reason": None,
+        "cause": None,
+        "model": MODEL,
+        "seed": 7,
+        "request_id": "request-1",
+        "inference_seconds": 13.06,
+        "cost_usd": 0.0891,
+    }
+
+
+def test_what_went_wrong_is_told_with_its_code_and_words() -> None:
+    reason = Reason(code="Parked:credits", message="Insufficient credits")
+    told = detail(a_job(JobState.PARKED, cause=ParkedCause.CREDITS, error=reason))
+    assert told["reason"] == {"code": "Parked:credits", "message": "Insufficient credits"}
+    assert told["cause"] == "credits"
+    assert told["cost_usd"] is None
+
+
+# -- the same id for the same fact --
+
+
+@pytest.mark.parametrize("state", DETAIL_TYPES)
+def test_the_same_fact_has_the_same_id_however_it_is_told(state: JobState) -> None:
+    again = a_job(state, error=Reason(code="Other", message="words"), cost_usd=1.0, seed=9)
+    assert detail(a_job(state))["id"] == detail(again)["id"]
+
+
+def test_different_facts_have_different_ids() -> None:
+    facts = [a_job(state, attempt=attempt) for state in DETAIL_TYPES for attempt in (1, 2)]
+    facts.append(a_job(JobState.PARKED, job_id="f" * 32))
+    assert len({detail(fact)["id"] for fact in facts}) == len(facts)
+
+
+# -- bounded --
+
+any_text = st.text(st.characters(exclude_categories=["Cs"]))
+keys = any_text.map(lambda text: text.encode()[:MAX_KEY_BYTES].decode("utf-8", "ignore"))
+long_texts = st.builds(str.__mul__, any_text, st.sampled_from([1, 40, 700]))
+
+
+@given(st.sampled_from(sorted(DETAIL_TYPES)), keys, long_texts, st.none() | long_texts)
+def test_a_detail_is_small_valid_and_keeps_the_start_of_the_words(
+    state: JobState, key: str, message: str, request_id: str | None
+) -> None:
+    reason = Reason(code="GenerationFailed", message=message)
+    told = event(
+        a_job(state, photo=a_photo(key), error=reason, request_id=(request_id or "")[:128] or None)
+    ).detail
+    assert len(told.encode()) <= 10_000
+    read = json.loads(told)
+    validator().validate(read)
+    kept = read["reason"]["message"]
+    assert kept == message or message.startswith(kept.removesuffix("…"))
+
+
+@pytest.mark.parametrize("character", ["x", '"', "\\", "ü", "靴", "\x7f"])
+def test_the_longest_keys_leave_room_for_an_event(character: str) -> None:
+    key = character * (MAX_KEY_BYTES // len(character.encode()))
+    image = Image(
+        bucket="b" * 63, key=key, version_id="v" * 1024, bytes=1, content_type="image/webp", width=1, height=1
+    )
+    photo = a_photo(key, version_id="v" * 1024)
+    told = event(a_job(JobState.COMPLETED, photo=photo, image=image)).detail
+    assert len(told.encode()) <= 10_000
+    message = f"{key} already belongs to the photo photos/{key}"
+    told = event(
+        a_job(JobState.REJECTED, photo=photo, error=Reason(code="PathTaken", message=message))
+    ).detail
+    assert len(told.encode()) <= 10_000
+
+
+# -- published --
+
+
+def test_the_published_schema_is_that_of_the_code() -> None:
+    assert SCHEMA.read_text(encoding="utf-8") == event_detail_schema()
+
+
+def test_every_detail_type_has_a_sample() -> None:
+    assert set(SAMPLES) == set(DETAIL_TYPES.values())
+
+
+@pytest.mark.parametrize("detail_type", SAMPLES)
+def test_a_sample_is_what_consumers_get(detail_type: str) -> None:
+    sample = json.loads((EVENTS / SAMPLES[detail_type]).read_text(encoding="utf-8"))
+    assert sample["source"] == SOURCE
+    assert sample["detail-type"] == detail_type
+    validator().validate(sample["detail"])
+    (state,) = [state for state, name in DETAIL_TYPES.items() if name == detail_type]
+    job = a_job(state, job_id=sample["detail"]["job_id"], attempt=sample["detail"]["attempt"])
+    assert sample["detail"]["id"] == detail(job)["id"]
+
+
+@pytest.mark.parametrize(
+    "damage", [{"id": "no"}, {"version": "2"}, {"more": 1}, {"attempt": -1}, {"cause": "weather"}]
+)
+def test_the_schema_refuses_what_is_no_detail(damage: dict[str, object]) -> None:
+    assert not validator().is_valid({**detail(a_job(JobState.COMPLETED)), **damage})
