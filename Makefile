@@ -29,6 +29,10 @@ test: setup-check ## every test that needs no account: unit, contract, and integ
 test-unit: setup-check ## the fast tests alone
 	.venv/bin/pytest tests/unit
 
+test-live: setup-check ## the real API, with a key: SEGMIND_API_KEY=... make test-live (pays for one image)
+	@test -n "$$SEGMIND_API_KEY" || { echo "SEGMIND_API_KEY is not set: this test needs a key from Segmind" >&2; exit 1; }
+	.venv/bin/pytest tests/live
+
 check: setup-check setup-sam ## style, types, pinned packages, the template and its workflow
 	.venv/bin/python -m pip check
 	.venv-sam/bin/python -m pip check
@@ -62,4 +66,4 @@ setup-check: setup
 setup-sam: setup
 	@sh requirements/install .venv-sam requirements/sam.txt
 
-.PHONY: help setup demo demo-live test test-unit check build deploy lock clean setup-check setup-sam
+.PHONY: help setup demo demo-live test test-unit test-live check build deploy lock clean setup-check setup-sam

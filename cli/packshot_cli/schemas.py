@@ -1,6 +1,6 @@
-"""The JSON Schema of what Packshot's events say, written to standard output: `python -m packshot_cli.schemas`.
+"""The JSON Schema of what Packshot's events say; `python -m packshot_cli.schemas` prints it.
 
-events/schema/event-detail.schema.json is what this prints; consumers may rely on it, and a test keeps it current.
+events/schema/event-detail.schema.json is what it prints: consumers rely on it, and a test keeps it current.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from packshot.events import Detail
 
 
 def event_detail_schema() -> str:
-    """The schema of `detail`, the same for every detail-type, as indented JSON text with a line feed at its end."""
+    """The schema of `detail`, the same for every detail-type: indented JSON text that ends in a line feed."""
     schema = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **Detail.model_json_schema(mode="serialization"),

@@ -7,7 +7,6 @@ from functools import cache
 from typing import Any
 
 import boto3
-import requests
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -16,6 +15,7 @@ from packshot.aws import CONFIG
 from packshot.downloads import Downloader
 from packshot.event_bus import EventBus
 from packshot.finalizing import Finalizer
+from packshot.http_session import NoRedirectSession
 from packshot.image_store import ImageStore
 from packshot.job_table import JobTable
 from packshot.secret import api_key_reader
@@ -33,7 +33,7 @@ def finalizer() -> Finalizer:
     return Finalizer(
         table=JobTable(boto3.client("dynamodb", config=CONFIG), settings.job_table_name),
         segmind=SegmindClient(settings.segmind_base_url, api_key_reader(settings.api_key_secret_arn)),
-        downloader=Downloader(settings.output_hosts, settings.max_image_bytes, requests.Session()),
+        downloader=Downloader(settings.output_hosts, settings.max_image_bytes, NoRedirectSession()),
         images=ImageStore(
             boto3.client("s3", config=CONFIG), settings.output_bucket_name, settings.image_cache_control
         ),

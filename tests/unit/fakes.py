@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
 
-import requests
 from PIL import Image as Pillow
 
 from packshot import segmind_answers as answers
@@ -21,6 +20,7 @@ from packshot.downloads import Downloader
 from packshot.event_bus import EventBus, EventNotTakenError
 from packshot.events import event_of
 from packshot.finalizing import Finalizer
+from packshot.http_session import NoRedirectSession
 from packshot.image_store import ImageStore
 from packshot.job import CLAIMABLE, EDGES, Image, Job, JobState
 from packshot.job_table import LEASE, JobTable, NewerKnown, PathOwned, Planned, Unmoved
@@ -274,9 +274,13 @@ class FakeWorkflow(Workflow):
 
     def __init__(self, outside: Outside) -> None:
         self._outside = outside
+        self.refusals = 0
         self.executions: dict[str, Job] = {}
 
     def start(self, job: Job) -> None:
+        if self.refusals:
+            self.refusals -= 1
+            raise CrashError
         self._outside.call(lambda: self.executions.setdefault(f"{job.job_id}-{job.attempt}", job))
 
 
@@ -356,7 +360,7 @@ class World:
         self.queue = FakeQueue(self.outside)
         self.workflow = FakeWorkflow(self.outside)
         self.bus = FakeBus(self.outside)
-        self.downloader = FakeDownloader(frozenset({"images.segmind.com"}), 1_000_000, requests.Session())
+        self.downloader = FakeDownloader(frozenset({"images.segmind.com"}), 1_000_000, NoRedirectSession())
         self.images = FakeImageStore(cast("S3Client", None), "images", None)
         self.submitter = Submitter(
             photos=self.photos,

@@ -156,6 +156,12 @@ def test_the_longest_keys_leave_room_for_an_event(character: str) -> None:
     assert len(told.encode()) <= 10_000
 
 
+def test_a_key_of_control_characters_can_still_be_rejected_aloud() -> None:
+    photo = a_photo("\x01" * MAX_KEY_BYTES, version_id="v" * 1024)
+    reason = Reason(code="InvalidKey", message="the photo's key contains control characters")
+    assert len(event(a_job(JobState.REJECTED, photo=photo, error=reason)).detail.encode()) <= 10_000
+
+
 # -- published --
 
 

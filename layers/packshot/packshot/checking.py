@@ -36,7 +36,9 @@ class Checker:
         wait_seconds = next_wait_seconds(age)
         if isinstance(outcome, answers.TryLater) and outcome.retry_at:
             # Never past the deadline: the record of a request that is paid lives hardly longer than that.
-            asked_seconds = (min(outcome.retry_at, state.submitted_at + DEADLINE) - self.now()).total_seconds()
+            asked_seconds = (
+                min(outcome.retry_at, state.submitted_at + DEADLINE) - self.now()
+            ).total_seconds()
             wait_seconds = max(wait_seconds, int(asked_seconds) + 1)
         return state.model_copy(
             update={

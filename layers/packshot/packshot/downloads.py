@@ -13,6 +13,8 @@ from urllib.parse import urljoin, urlsplit
 import requests
 import urllib3.exceptions
 
+from packshot.http_session import NoRedirectSession
+
 CONNECT_TIMEOUT_SECONDS = 5.0
 READ_TIMEOUT_SECONDS = 15.0
 TOTAL_TIMEOUT_SECONDS = 60.0
@@ -34,7 +36,7 @@ class Downloader:
 
     hosts: frozenset[str]
     max_bytes: int
-    session: requests.Session
+    session: NoRedirectSession
 
     def fetch(self, url: str) -> BinaryIO:
         """The file, complete, at its start, to be closed by the caller. Memory stays constant.

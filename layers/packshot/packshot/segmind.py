@@ -19,6 +19,7 @@ from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
 
 from packshot import segmind_answers as answers
+from packshot.http_session import NoRedirectSession
 from packshot.scene import MODEL, SceneRequest
 
 CONNECT_TIMEOUT_SECONDS = 5.0
@@ -72,14 +73,14 @@ class SegmindClient:
         read_key: ReadKey,
         *,
         model: str = MODEL,
-        session: requests.Session | None = None,
+        session: NoRedirectSession | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._base_url = base_url.rstrip("/")
         self._read_key = read_key
         self._model = model
         self._now = now
-        self._session = session or requests.Session()
+        self._session = session or NoRedirectSession()
         # A kept connection that the other side has closed meanwhile makes the outcome of a POST ambiguous,
         # and an ambiguous submit may be paid twice. Paid calls have connections of their own, never kept.
         for path in (self._submit_path, self._sync_path):
@@ -164,19 +165,24 @@ class SegmindClient:
         headers = {"x-api-key": key, "User-Agent": USER_AGENT}
         if method == "POST":
             headers["Connection"] = "close"
-        with self._session.request(
-            method,
-            self._base_url + path,
-            json=json,
-            headers=headers,
-            timeout=(min(CONNECT_TIMEOUT_SECONDS, wait_seconds), wait_seconds),
-            allow_redirects=False,
-            stream=True,
-        ) as response:
-            body = _read(response, ends_at)
-            # An API that echoes the key in an error must not carry it into a record.
-            body = body.replace(key.encode(), b"[key]")
-            return _Answer(response.status_code, CaseInsensitiveDict(response.headers), body)
+        try:
+            with self._session.request(
+                method,
+                self._base_url + path,
+                json=json,
+                headers=headers,
+                timeout=(min(CONNECT_TIMEOUT_SECONDS, wait_seconds), wait_seconds),
+                allow_redirects=False,
+                stream=True,
+            ) as response:
+                body = _read(response, ends_at)
+        finally:
+            if method == "POST":
+                # Where the server keeps it open all the same.
+                self._session.get_adapter(self._base_url + path).close()
+        # An API that echoes the key in an error must not carry it into a record.
+        body = body.replace(key.encode(), b"[key]")
+        return _Answer(response.status_code, CaseInsensitiveDict(response.headers), body)
 
 
 def _read(response: requests.Response, ends_at: float) -> bytes:
@@ -236,6 +242,6 @@ def _sync_data(answer: _Answer) -> bytes:
 
 def _number(text: str | None) -> float | None:
     try:
-        return None if text is None else float(text)
+        return answers.number(float(text or ""))
     except ValueError:
         return None

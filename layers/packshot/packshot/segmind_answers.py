@@ -173,9 +173,9 @@ def request_outcome(
     match str(answer.get("status") or "").upper():
         case "COMPLETED":
             output = output_of(answer)
-            return Completed(output, _number(metrics.get("inference_time")), _number(metrics.get("cost")))
+            return Completed(output, number(metrics.get("inference_time")), number(metrics.get("cost")))
         case "FAILED":
-            return Failed(message, _number(metrics.get("inference_time")))
+            return Failed(message, number(metrics.get("inference_time")))
         case "QUEUED" | "PROCESSING" as status if status_code < 400:
             return Pending(status)
     if status_code == 404:
@@ -186,7 +186,7 @@ def request_outcome(
 def credits_in(body: bytes) -> Credits:
     """The answer of the credits endpoint: `{"credits": 0.0, "free-credits": 0.018}`."""
     answer = _json_object(body)
-    return Credits(_number(answer.get("credits")), _number(answer.get("free-credits")))
+    return Credits(number(answer.get("credits")), number(answer.get("free-credits")))
 
 
 def output_of(answer: Mapping[str, Any], depth: int = 0) -> Output | None:
@@ -243,7 +243,7 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _DATA_URI = re.compile(r"data:[\w.+/;=-]*;base64,[A-Za-z0-9+/=_-]*", re.IGNORECASE)
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{200,}={0,2}")
 # Slashes may be escaped, as JSON allows.
-_URL_QUERY = re.compile(r"(https?:\\?/\\?/[^\s?\"<>]*)\?[^\s\"<>]*", re.IGNORECASE)
+_URL_QUERY = re.compile(r"(https?:\\*/\\*/[^\s?\"<>]*)\?[^\s\"<>]*", re.IGNORECASE)
 _SIGNATURE = re.compile(
     r"((?:X-Amz-)?(?:Signature|Credential|Security-Token)|AWSAccessKeyId)(?:=|%3D)[^\s&\"<>]*", re.IGNORECASE
 )
@@ -276,7 +276,7 @@ def _message(answer: Mapping[str, Any], body: bytes) -> str:
     return words(text) if text else "an empty body"
 
 
-def _number(value: Any) -> float | None:
+def number(value: Any) -> float | None:
     """A non-negative number of the API, of a size that means something (and that a row can hold), or None."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None

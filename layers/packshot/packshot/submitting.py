@@ -85,6 +85,9 @@ class Submitter:
 
     def _plan(self, photo: Photo, scenes: dict[str, Scene]) -> Job:
         jobs = [self._planned(photo, name, scene) for name, scene in scenes.items()]
+        if any(character < " " for character in photo.key):
+            message = "the photo's key contains control characters"
+            return self._end(photo, JobState.REJECTED, Reason(code="InvalidKey", message=message))
         for planned in jobs:
             if len((planned.image_key or "").encode()) > MAX_KEY_BYTES:
                 message = f"the image's key would have more than {MAX_KEY_BYTES} bytes: {planned.image_key}"

@@ -1,0 +1,16 @@
+"""The HTTP session of every call: it knows no redirects."""
+
+from __future__ import annotations
+
+import requests
+
+
+class NoRedirectSession(requests.Session):
+    """Answers a redirect as it is.
+
+    requests parses the address of a redirect that is not to be followed, and reads its body to the end.
+    """
+
+    def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002
+        """None: nothing is a redirect."""
+        return

@@ -1,0 +1,188 @@
+"""The thin ends at AWS: what exactly the queue, the workflow, the bus and the output bucket are sent."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from botocore.stub import ANY
+from hypothesis import given
+from hypothesis import strategies as st
+
+from packshot.event_bus import EventBus, EventNotTakenError
+from packshot.events import event_of
+from packshot.image_store import ImageStore, image_metadata
+from packshot.job import Image, JobState
+from packshot.messages import JobMessage, parse_message
+from packshot.pictures import Picture
+from packshot.scene import MODEL, Scene
+from packshot.upload_queue import UploadQueue
+from packshot.workflow import Workflow, WorkflowState
+from tests.unit.aws import a_client, stubbed
+from tests.unit.fakes import START, a_job
+
+JOB_ID = a_job().job_id
+
+# -- the upload queue --
+
+QUEUE = a_client("sqs")
+URL = "https://sqs.eu-west-1.amazonaws.com/123456789012/uploads"
+
+
+@pytest.mark.parametrize(
+    ("delay", "seconds"),
+    [
+        (timedelta(), 0),
+        (timedelta(seconds=-5), 0),
+        (timedelta(milliseconds=1), 1),
+        (timedelta(seconds=15), 15),
+        (timedelta(seconds=15, microseconds=1), 16),
+        (timedelta(minutes=15), 900),
+        (timedelta(days=1), 900),
+    ],
+)
+def test_a_job_message_comes_back_no_sooner_than_asked_and_as_late_as_sqs_allows(
+    delay: timedelta, seconds: int
+) -> None:
+    body = f'{{"job_id":"{JOB_ID}"}}'
+    with stubbed(QUEUE) as stub:
+        expected = {"QueueUrl": URL, "MessageBody": body, "DelaySeconds": seconds}
+        stub.add_response("send_message", {}, expected)
+        UploadQueue(QUEUE, URL).send_job(JOB_ID, delay)
+    assert parse_message(body) == JobMessage(job_id=JOB_ID)
+
+
+# -- the workflow --
+
+WORKFLOWS = a_client("stepfunctions")
+ARN = "arn:aws:states:eu-west-1:123456789012:stateMachine:workflow"
+
+
+def test_an_execution_is_named_for_its_attempt_and_carries_what_the_row_says() -> None:
+    job = a_job(attempt=2)
+    with stubbed(WORKFLOWS) as stub:
+        state = {
+            "job_id": JOB_ID,
+            "attempt": 2,
+            "request_id": "request-1",
+            "submitted_at": "2026-03-14T09:30:00.000000Z",
+            "wait_seconds": 13,
+            "age_seconds": 0,
+            "finished": False,
+        }
+        expected = {
+            "stateMachineArn": ARN,
+            "name": f"{JOB_ID}-2",
+            "input": json.dumps(state, separators=(",", ":")),
+        }
+        stub.add_response("start_execution", {"executionArn": ARN, "startDate": START}, expected)
+        Workflow(WORKFLOWS, ARN).start(job)
+    assert WorkflowState.model_validate(state).submitted_at == START
+
+
+def test_an_execution_that_exists_is_started() -> None:
+    with stubbed(WORKFLOWS) as stub:
+        stub.add_client_error("start_execution", "ExecutionAlreadyExists")
+        Workflow(WORKFLOWS, ARN).start(a_job())
+
+
+def test_an_execution_that_cannot_be_started_is_told() -> None:
+    with stubbed(WORKFLOWS) as stub:
+        stub.add_client_error("start_execution", "ExecutionLimitExceeded")
+        with pytest.raises(ClientError):
+            Workflow(WORKFLOWS, ARN).start(a_job())
+
+
+# -- the bus --
+
+BUS = a_client("events")
+
+
+def test_an_event_goes_to_our_bus_under_our_name() -> None:
+    job = a_job(JobState.COMPLETED)
+    event = event_of(job)
+    assert event
+    with stubbed(BUS) as stub:
+        entry = {
+            "EventBusName": "packshot",
+            "Source": "packshot",
+            "DetailType": "Scene Generated",
+            "Detail": event.detail,
+            "Resources": [],
+        }
+        stub.add_response("put_events", {"FailedEntryCount": 0, "Entries": []}, {"Entries": [entry]})
+        EventBus(BUS, "packshot").announce(job)
+
+
+def test_a_state_without_an_event_is_not_told() -> None:
+    with stubbed(BUS):
+        EventBus(BUS, "packshot").announce(a_job(JobState.CLAIMED))
+
+
+def test_an_entry_that_was_refused_is_told_though_the_call_went_well() -> None:
+    with stubbed(BUS) as stub:
+        answer = {"FailedEntryCount": 1, "Entries": [{"ErrorCode": "ThrottlingException"}]}
+        stub.add_response("put_events", answer)
+        with pytest.raises(EventNotTakenError, match="ThrottlingException"):
+            EventBus(BUS, "packshot").announce(a_job(JobState.FAILED))
+
+
+# -- the output bucket --
+
+IMAGES = a_client("s3")
+
+
+def published(cache_control: str | None, expected: dict[str, Any], **answer: Any) -> Image:
+    file = io.BytesIO(b"image")
+    file.seek(3)
+    with stubbed(IMAGES) as stub:
+        whole = {
+            "Bucket": "images",
+            "Key": "shoes/red/default.webp",
+            "Body": ANY,
+            "ContentType": "image/webp",
+            "Metadata": image_metadata(a_job()),
+            **expected,
+        }
+        stub.add_response("put_object", answer, whole)
+        return ImageStore(IMAGES, "images", cache_control).publish(a_job(), file, Picture("webp", 800, 600))
+
+
+def test_an_image_is_put_with_its_type_and_told_with_its_version() -> None:
+    assert published("public, max-age=300", {"CacheControl": "public, max-age=300"}, VersionId="v1") == Image(
+        bucket="images",
+        key="shoes/red/default.webp",
+        version_id="v1",
+        bytes=5,
+        content_type="image/webp",
+        width=800,
+        height=600,
+    )
+
+
+def test_without_a_cache_control_none_is_set() -> None:
+    assert published(None, {}).version_id is None
+
+
+def test_an_image_says_what_it_takes_to_make_it_again() -> None:
+    assert image_metadata(a_job()) == {
+        "packshot-job-id": JOB_ID,
+        "packshot-scene": "default",
+        "packshot-seed": "7",
+        "packshot-model": MODEL,
+        "packshot-prompt-sha256": hashlib.sha256(b"in a bright living room").hexdigest(),
+    }
+
+
+@given(st.text(max_size=5000).filter(bool), st.text(max_size=100))
+def test_metadata_is_little_and_ascii_whatever_the_scene(prompt: str, scene: str) -> None:
+    metadata = image_metadata(a_job(parameters=Scene(prompt=prompt), scene=scene))
+    size_bytes = sum(
+        len(name.encode("ascii")) + len(value.encode("ascii")) for name, value in metadata.items()
+    )
+    assert size_bytes <= 2048

@@ -1,0 +1,96 @@
+"""One look at a request: over, or when to look again; and what cannot be told now is asked again."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from packshot import segmind_answers as answers
+from packshot.polling import CADENCE_SECONDS, DEADLINE, SLOW_CADENCE_SECONDS, next_wait_seconds
+from packshot.segmind import NoApiKeyError
+from packshot.workflow import WorkflowState
+from tests.unit.fakes import START, World
+
+STATE = WorkflowState(
+    job_id="0123456789abcdef0123456789abcdef",
+    attempt=2,
+    request_id="request-1",
+    submitted_at=START,
+    wait_seconds=13,
+)
+SECOND = timedelta(seconds=1)
+PENDING = answers.Pending("PROCESSING")
+LATER = answers.TryLater("HTTP 502: Bad Gateway")
+
+
+def checked(world: World, outcome: answers.RequestOutcome | Exception, age: timedelta) -> WorkflowState:
+    world.segmind.statuses = [outcome]
+    world.clock.step(age)
+    return world.checker.check(STATE)
+
+
+@pytest.mark.parametrize("age", [timedelta(seconds=13), timedelta(hours=2)])
+@pytest.mark.parametrize(
+    "outcome", [answers.Completed(None, 13.06, None), answers.Failed("content policy violation", 0.008)]
+)
+def test_an_ending_is_an_ending(world: World, outcome: answers.RequestOutcome, age: timedelta) -> None:
+    assert checked(world, outcome, age).finished
+
+
+@pytest.mark.parametrize("age", [timedelta(), timedelta(seconds=13), timedelta(hours=2)])
+@pytest.mark.parametrize("outcome", [PENDING, LATER, NoApiKeyError("the API key's secret is empty")])
+def test_what_cannot_be_told_now_is_asked_again(
+    world: World, outcome: answers.RequestOutcome | Exception, age: timedelta
+) -> None:
+    assert not checked(world, outcome, age).finished
+
+
+@pytest.mark.parametrize(
+    ("seconds", "finished"), [(0, False), (13, False), (59.999, False), (60, True), (4000, True)]
+)
+def test_an_unknown_request_is_believed_after_a_minute(world: World, seconds: float, finished: bool) -> None:
+    age = timedelta(seconds=seconds)
+    assert checked(world, answers.Unknown("Request not found"), age).finished is finished
+
+
+def test_the_rest_of_the_state_is_carried_on(world: World) -> None:
+    after = checked(world, PENDING, timedelta(seconds=13.9))
+    assert after == STATE.model_copy(update={"wait_seconds": 2, "age_seconds": 13})
+
+
+@pytest.mark.parametrize(
+    ("age", "seconds"),
+    [
+        (timedelta(), CADENCE_SECONDS),
+        (timedelta(seconds=299), CADENCE_SECONDS),
+        (timedelta(seconds=300), SLOW_CADENCE_SECONDS),
+        (timedelta(minutes=49), SLOW_CADENCE_SECONDS),
+    ],
+)
+def test_looks_are_rarer_after_five_minutes(world: World, age: timedelta, seconds: int) -> None:
+    assert next_wait_seconds(age) == seconds
+    assert checked(world, PENDING, age).wait_seconds == seconds
+
+
+def test_a_limit_that_says_when_is_believed(world: World) -> None:
+    age = timedelta(seconds=13)
+    limited = answers.TryLater("HTTP 429: slow down", START + age + timedelta(seconds=30))
+    assert checked(world, limited, age).wait_seconds == 31
+
+
+@given(
+    st.integers(0, 7200),
+    st.datetimes(datetime(1970, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001
+)
+def test_no_wait_leads_past_the_deadline_or_is_shorter_than_the_cadence(
+    age_seconds: int, retry_at: datetime
+) -> None:
+    """The record of a request that is paid is gone an hour after its submission."""
+    age = timedelta(seconds=age_seconds)
+    wait_seconds = checked(World(), answers.TryLater("slow down", retry_at), age).wait_seconds
+    cadence_seconds = next_wait_seconds(age)
+    assert wait_seconds >= cadence_seconds
+    assert age + wait_seconds * SECOND <= max(DEADLINE + SECOND, age + cadence_seconds * SECOND)

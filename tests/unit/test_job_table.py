@@ -1,0 +1,399 @@
+"""Each write to the job table carries its condition, and each way to be refused is told apart."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+from botocore.exceptions import ClientError
+from botocore.stub import Stubber
+from hypothesis import given
+from hypothesis import strategies as st
+
+from packshot.job import EDGES, Image, Job, JobState, ParkedCause, Reason
+from packshot.job_table import JobTable, NewerKnown, PathOwned, Planned, Unmoved
+from packshot.segmind_answers import Completed, request_outcome
+from tests.unit.aws import a_client, stubbed
+from tests.unit.fakes import START, Clock, a_job
+
+CLIENT = a_client("dynamodb")
+JOB_ID = a_job().job_id
+KEY = {"pk": {"S": f"job#{JOB_ID}"}}
+PLANNED = a_job(JobState.PLANNED, attempt=0, due_at=START + timedelta(minutes=15))
+
+serialize = TypeSerializer().serialize
+deserialize = TypeDeserializer().deserialize
+
+
+@pytest.fixture
+def stub() -> Iterator[Stubber]:
+    with stubbed(CLIENT) as stub:
+        yield stub
+
+
+@pytest.fixture
+def table() -> JobTable:
+    return JobTable(CLIENT, "jobs", Clock())
+
+
+def decimals(value: Any) -> Any:
+    match value:
+        case float():
+            return Decimal(str(value))
+        case dict():
+            return {name: decimals(inner) for name, inner in value.items()}
+    return value
+
+
+def item(job: Job) -> dict[str, Any]:
+    return {"pk": {"S": f"job#{job.job_id}"}} | {
+        name: serialize(decimals(value)) for name, value in job.row().items()
+    }
+
+
+def get_item(stub: Stubber, pk: str, found: dict[str, Any] | None) -> None:
+    stub.add_response(
+        "get_item",
+        {"Item": found} if found else {},
+        {"TableName": "jobs", "Key": {"pk": {"S": pk}}, "ConsistentRead": True},
+    )
+
+
+def refused(stub: Stubber, operation: str) -> None:
+    stub.add_client_error(operation, "ConditionalCheckFailedException")
+
+
+# -- get --
+
+
+def test_a_job_is_read_as_it_stands(stub: Stubber, table: JobTable) -> None:
+    job = a_job(inference_seconds=13.06, cost_usd=0.0891, cause=ParkedCause.RATE)
+    get_item(stub, f"job#{JOB_ID}", item(job))
+    assert table.get(JOB_ID) == job
+
+
+def test_a_job_that_is_not_there_is_none(stub: Stubber, table: JobTable) -> None:
+    get_item(stub, f"job#{JOB_ID}", None)
+    assert table.get(JOB_ID) is None
+
+
+# -- plan --
+
+
+def planned_writes() -> list[dict[str, Any]]:
+    photo = PLANNED.photo
+    return [
+        {
+            "Update": {
+                "TableName": "jobs",
+                "Key": {"pk": {"S": "photo#photos/shoes/red.jpg"}},
+                "UpdateExpression": "SET photo = :photo, newest_sequencer = :sequencer, open_jobs = :jobs",
+                "ConditionExpression": "attribute_not_exists(pk) OR newest_sequencer <= :sequencer",
+                "ExpressionAttributeValues": {
+                    ":photo": serialize(photo.model_dump()),
+                    ":sequencer": {"S": "0055AED6DCD90281E5".ljust(64, "0")},
+                    ":jobs": {"SS": [JOB_ID]},
+                },
+            }
+        },
+        {
+            "Update": {
+                "TableName": "jobs",
+                "Key": {"pk": {"S": "path#shoes/red/default.webp"}},
+                "UpdateExpression": "SET photo_owner = :owner",
+                "ConditionExpression": "attribute_not_exists(pk) OR photo_owner = :owner",
+                "ExpressionAttributeValues": {":owner": {"S": "photos/shoes/red.jpg"}},
+            }
+        },
+        {
+            "Put": {
+                "TableName": "jobs",
+                "Item": item(PLANNED),
+                "ConditionExpression": "attribute_not_exists(pk)",
+            }
+        },
+    ]
+
+
+def test_a_photo_its_paths_and_its_jobs_are_written_all_or_nothing(stub: Stubber, table: JobTable) -> None:
+    stub.add_response("transact_write_items", {}, {"TransactItems": planned_writes()})
+    assert table.plan(PLANNED.photo, [PLANNED]) == Planned((PLANNED,))
+
+
+def cancelled(stub: Stubber, *codes: str) -> None:
+    stub.add_client_error(
+        "transact_write_items",
+        "TransactionCanceledException",
+        modeled_fields={"CancellationReasons": [{"Code": code} for code in codes]},
+    )
+
+
+FAILED = "ConditionalCheckFailed"
+
+
+def test_a_plan_that_was_made_before_is_found(stub: Stubber, table: JobTable) -> None:
+    standing = PLANNED.model_copy(update={"state": JobState.PARKED, "attempt": 1})
+    cancelled(stub, "None", "None", FAILED)
+    get_item(stub, f"job#{JOB_ID}", item(standing))
+    assert table.plan(PLANNED.photo, [PLANNED]) == Planned((standing,))
+
+
+def test_a_plan_that_was_made_before_is_found_though_a_newer_photo_came(
+    stub: Stubber, table: JobTable
+) -> None:
+    cancelled(stub, FAILED, "None", FAILED)
+    get_item(stub, f"job#{JOB_ID}", item(PLANNED))
+    assert table.plan(PLANNED.photo, [PLANNED]) == Planned((PLANNED,))
+
+
+def test_an_older_photo_is_not_planned(stub: Stubber, table: JobTable) -> None:
+    cancelled(stub, FAILED, "None", "None")
+    get_item(stub, f"job#{JOB_ID}", None)
+    assert table.plan(PLANNED.photo, [PLANNED]) == NewerKnown()
+
+
+@pytest.mark.parametrize("photo_code", ["None", FAILED])
+@pytest.mark.parametrize("job_code", ["None", FAILED])
+def test_a_path_that_has_an_owner_is_told_with_its_owner(
+    stub: Stubber, table: JobTable, photo_code: str, job_code: str
+) -> None:
+    cancelled(stub, photo_code, FAILED, job_code)
+    owner = {"pk": {"S": "path#shoes/red/default.webp"}, "photo_owner": {"S": "photos/shoes/red.png"}}
+    get_item(stub, "path#shoes/red/default.webp", owner)
+    assert table.plan(PLANNED.photo, [PLANNED]) == PathOwned("shoes/red/default.webp", "photos/shoes/red.png")
+
+
+def test_the_path_that_is_owned_is_found_among_several_scenes(stub: Stubber, table: JobTable) -> None:
+    other = a_job(
+        JobState.PLANNED, job_id="f" * 32, scene="beach", image_key="shoes/red/beach.webp", due_at=START
+    )
+    cancelled(stub, "None", "None", "None", FAILED, "None")
+    owner = {"pk": {"S": "path#shoes/red/beach.webp"}, "photo_owner": {"S": "photos/shoes/red.png"}}
+    get_item(stub, "path#shoes/red/beach.webp", owner)
+    assert table.plan(PLANNED.photo, [PLANNED, other]) == PathOwned(
+        "shoes/red/beach.webp", "photos/shoes/red.png"
+    )
+
+
+@pytest.mark.parametrize(
+    "code", ["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded", "ValidationError"]
+)
+def test_a_plan_that_met_another_writer_is_tried_again(stub: Stubber, table: JobTable, code: str) -> None:
+    cancelled(stub, FAILED, "None", code)
+    with pytest.raises(ClientError):
+        table.plan(PLANNED.photo, [PLANNED])
+
+
+# -- insert --
+
+REJECTED = a_job(JobState.REJECTED, attempt=0, error=Reason(code="EmptyFile", message="the file is empty"))
+
+
+def test_a_rejected_photo_has_its_row(stub: Stubber, table: JobTable) -> None:
+    stub.add_response(
+        "put_item",
+        {},
+        {"TableName": "jobs", "Item": item(REJECTED), "ConditionExpression": "attribute_not_exists(pk)"},
+    )
+    assert table.insert_ended(REJECTED) == REJECTED
+
+
+def test_a_row_that_stands_is_not_written_over(stub: Stubber, table: JobTable) -> None:
+    standing = REJECTED.model_copy(update={"created_at": START - timedelta(hours=1)})
+    refused(stub, "put_item")
+    get_item(stub, f"job#{JOB_ID}", item(standing))
+    assert table.insert_ended(REJECTED) == standing
+
+
+# -- claim --
+
+
+def expressions(expected: dict[str, Any]) -> dict[str, Any]:
+    """What an update says, without the placeholders that it says it with."""
+    names, values = expected["ExpressionAttributeNames"], expected["ExpressionAttributeValues"]
+    set_part, _, remove_part = expected["UpdateExpression"].removeprefix("SET ").partition(" REMOVE ")
+    said: dict[str, Any] = {"condition": expected["ConditionExpression"], "set": {}, "remove": set()}
+    for placeholder, name in sorted(names.items(), reverse=True):
+        said["condition"] = said["condition"].replace(placeholder, name)
+    for assignment in set_part.split(", "):
+        target, _, value = assignment.partition(" = ")
+        said["set"][names.get(target, target)] = (
+            deserialize(values[value]) if value in values else " ".join(value.split())
+        )
+    said["remove"] = {names[placeholder] for placeholder in remove_part.split(", ") if placeholder}
+    said["values"] = {name: deserialize(value) for name, value in values.items() if not name.startswith(":c")}
+    return said
+
+
+class Asked:
+    """Takes any update and keeps it, beside botocore's own check of it against the service model."""
+
+    def __init__(self, stub: Stubber, answer: Job) -> None:
+        self.requests: list[dict[str, Any]] = []
+        CLIENT.meta.events.register("provide-client-params.dynamodb.UpdateItem", self._keep)
+        stub.add_response("update_item", {"Attributes": item(answer)})
+
+    def _keep(self, params: dict[str, Any], **_: object) -> None:
+        self.requests.append(params)
+
+    def only(self) -> dict[str, Any]:
+        CLIENT.meta.events.unregister("provide-client-params.dynamodb.UpdateItem", self._keep)
+        (request,) = self.requests
+        return request
+
+
+def test_a_claim_is_conditional_counts_an_attempt_and_holds_a_lease(stub: Stubber, table: JobTable) -> None:
+    claimed = PLANNED.model_copy(update={"state": JobState.CLAIMED, "attempt": 1})
+    asked = Asked(stub, claimed)
+    assert table.claim(JOB_ID) == claimed
+    request = asked.only()
+    assert request["TableName"] == "jobs"
+    assert request["Key"] == KEY
+    assert request["ReturnValues"] == "ALL_NEW"
+    said = expressions(request)
+    lease_until = "2026-03-14T09:31:30.000000Z"
+    assert said["set"].pop("attempt") == "attempt + :one"
+    assert said["set"] == {
+        "state": "CLAIMED",
+        "cause": None,
+        "lease_until": lease_until,
+        "due_at": lease_until,
+        "updated_at": "2026-03-14T09:30:00.000000Z",
+    }
+    values = said["values"]
+    assert values.pop(":one") == 1
+    assert values.pop(":now") == "2026-03-14T09:30:00.000000Z"
+    assert values.pop(":planned") == "PLANNED"
+    assert set(values.values()) == {"PARKED", "UNCERTAIN"}
+    first, others = said["condition"].split(" OR ")
+    assert first == "state = :planned"
+    assert others.startswith("(state IN (")
+    assert others.endswith(") AND due_at <= :now)")
+    assert set(others.partition("IN (")[2].partition(")")[0].split(", ")) == set(values)
+
+
+@pytest.mark.parametrize("state", [JobState.CLAIMED, JobState.SUBMITTED, JobState.COMPLETED])
+def test_a_job_that_cannot_be_claimed_is_told_as_it_stands(
+    stub: Stubber, table: JobTable, state: JobState
+) -> None:
+    refused(stub, "update_item")
+    get_item(stub, f"job#{JOB_ID}", item(a_job(state)))
+    assert table.claim(JOB_ID) == Unmoved(a_job(state))
+
+
+def test_a_job_that_does_not_exist_cannot_be_claimed(stub: Stubber, table: JobTable) -> None:
+    refused(stub, "update_item")
+    get_item(stub, f"job#{JOB_ID}", None)
+    assert table.claim(JOB_ID) == Unmoved(None)
+
+
+# -- move --
+
+
+def test_a_move_holds_only_if_the_job_is_where_it_was_thought_to_be(stub: Stubber, table: JobTable) -> None:
+    job = a_job(JobState.CLAIMED, attempt=2)
+    due_at = START + timedelta(minutes=1)
+    error = Reason(code="Parked:rate", message="slow down")
+    moved = job.model_copy(update={"state": JobState.PARKED, "due_at": due_at, "error": error})
+    asked = Asked(stub, moved)
+    assert table.move(job, JobState.PARKED, cause=ParkedCause.RATE, due_at=due_at, error=error) == moved
+    assert expressions(asked.only()) == {
+        "condition": "state = :from AND attempt = :attempt",
+        "set": {
+            "state": "PARKED",
+            "cause": "rate",
+            "due_at": "2026-03-14T09:31:00.000000Z",
+            "error": {"code": "Parked:rate", "message": "slow down"},
+            "updated_at": "2026-03-14T09:30:00.000000Z",
+        },
+        "remove": set(),
+        "values": {":from": "CLAIMED", ":attempt": 2},
+    }
+
+
+def test_an_ending_takes_the_due_time_away_and_keeps_the_numbers(stub: Stubber, table: JobTable) -> None:
+    image = Image(
+        bucket="images", key="a.webp", version_id=None, bytes=7, content_type="image/webp", width=1, height=2
+    )
+    ended = a_job(JobState.COMPLETED, image=image, inference_seconds=13.06, cost_usd=0.0891)
+    asked = Asked(stub, ended)
+    moved = table.move(
+        a_job(due_at=START),
+        JobState.COMPLETED,
+        image=image,
+        error=None,
+        inference_seconds=13.06,
+        cost_usd=0.0891,
+    )
+    assert moved == ended
+    said = expressions(asked.only())
+    assert said["remove"] == {"due_at"}
+    assert said["set"]["inference_seconds"] == Decimal("13.06")
+    assert said["set"]["cost_usd"] == Decimal("0.0891")
+    assert said["set"]["error"] is None
+    assert said["set"]["image"] == image.model_dump()
+
+
+def test_a_move_that_came_too_late_changes_nothing(stub: Stubber, table: JobTable) -> None:
+    refused(stub, "update_item")
+    standing = a_job(JobState.SUPERSEDED)
+    get_item(stub, f"job#{JOB_ID}", item(standing))
+    assert table.move(a_job(), JobState.COMPLETED) == Unmoved(standing)
+
+
+@pytest.mark.parametrize(
+    ("state", "to"), [(state, to) for state in JobState for to in JobState if to not in EDGES[state]]
+)
+def test_there_are_no_moves_but_the_edges(
+    stub: Stubber, table: JobTable, state: JobState, to: JobState
+) -> None:
+    with pytest.raises(ValueError, match=f"no edge from {state} to {to}"):
+        table.move(a_job(state), to)
+
+
+def test_an_output_is_remembered_for_its_own_attempt_alone(stub: Stubber, table: JobTable) -> None:
+    asked = Asked(stub, a_job())
+    table.remember_output(a_job(attempt=3), "https://images.segmind.com/made.webp")
+    said = expressions(asked.only())
+    assert said["set"]["output_url"] == "https://images.segmind.com/made.webp"
+    assert said["condition"] == "state = :from AND attempt = :attempt"
+    assert said["values"] == {":from": "SUBMITTED", ":attempt": 3}
+
+
+@pytest.mark.parametrize("operation", ["update_item", "put_item", "get_item"])
+def test_what_aws_refuses_for_now_is_raised(stub: Stubber, table: JobTable, operation: str) -> None:
+    stub.add_client_error(operation, "ProvisionedThroughputExceededException")
+    calls: dict[str, Callable[[], object]] = {
+        "update_item": lambda: table.claim(JOB_ID),
+        "put_item": lambda: table.insert_ended(REJECTED),
+        "get_item": lambda: table.get(JOB_ID),
+    }
+    with pytest.raises(ClientError):
+        calls[operation]()
+
+
+# -- numbers --
+
+numbers = st.floats(allow_nan=True) | st.integers()
+
+
+@given(numbers, numbers)
+def test_whatever_the_api_measures_fits_into_a_row_and_reads_back(
+    inference_seconds: float, cost_usd: float
+) -> None:
+    metrics = {"inference_time": inference_seconds, "cost": cost_usd}
+    body = json.dumps({"status": "COMPLETED", "metrics": metrics})
+    outcome = request_outcome(200, {}, body.encode(), START)
+    assert isinstance(outcome, Completed)
+    measured = {"inference_seconds": outcome.inference_seconds, "cost_usd": outcome.cost_usd}
+    job = a_job(JobState.COMPLETED, **measured)
+    with stubbed(CLIENT) as stub:
+        asked = Asked(stub, job)
+        assert JobTable(CLIENT, "jobs", Clock()).move(a_job(), JobState.COMPLETED, **measured) == job
+        said = expressions(asked.only())["set"]
+    assert said["cost_usd"] is None or float(said["cost_usd"]) == outcome.cost_usd
