@@ -360,6 +360,11 @@ def test_words_hold_no_secret(text: str) -> None:
     assert "SECRET" not in message_in(text.encode())
 
 
+def test_half_a_surrogate_pair_does_not_reach_a_record() -> None:
+    assert words("a\ud800b") == "a?b"
+    assert message_in(b'{"error": "a\\ud800b"}') == "a?b"
+
+
 def test_the_end_of_long_words_is_cut_visibly() -> None:
     assert words("x y " * 1000) == ("x y " * 1000)[: MAX_WORDS_CHARACTERS - 1] + "…"
 

@@ -1,0 +1,59 @@
+"""Which photos a demo takes, where it uploads them, and how it asks for them to be staged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from packshot.photo import is_photo_key
+from packshot_cli.errors import DemoError
+
+SAMPLES = Path(__file__).resolve().parents[2] / "samples/photos"
+FOLDER = "catalogue"
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
+# More would be a batch and not a demo: an hour of pictures, and with --live real money.
+MAX_PHOTOS = 50
+
+PROMPTS = {
+    "sofa": "Place the sofa in a bright modern living room with tall windows, a wool rug and soft daylight",
+    "mug": "Place the mug on a wooden kitchen counter in warm morning light, herbs out of focus",
+    "table-lamp": "Place the lamp on a bedside table in a calm bedroom at dusk, its shade glowing softly",
+    "handbag": "Place the handbag on a cafe chair on a sunny terrace, a street of pale stone out of focus",
+    "perfume": "Place the perfume on a marble vanity among fresh flowers, with a gentle golden backlight",
+}
+
+
+@dataclass(frozen=True)
+class DemoPhoto:
+    """A photo file and its key; without a prompt it gets the scene of the stack's parameters."""
+
+    file: Path
+    key: str
+    prompt: str | None
+
+
+def find_photos(folder: Path) -> list[DemoPhoto]:
+    """The photos of a folder by name, not of its subfolders. Hidden ones, and `_…`, are passed over.
+
+    Raises DemoError when there is no folder, when nothing in it is a photo, or when there are too many.
+    """
+    try:
+        names = sorted(path.name for path in folder.iterdir() if path.is_file())
+    except OSError as error:
+        raise DemoError(f"{folder} cannot be read as a folder of photos: {error.strerror}") from None
+    found = [
+        DemoPhoto(folder / name, key, PROMPTS.get(Path(name).stem))
+        for name in names
+        if Path(name).suffix.lower() in SUFFIXES and is_photo_key(key := f"{FOLDER}/{name}")
+    ]
+    if not found:
+        raise DemoError(f"{folder} holds no photo: put a .jpg, .jpeg, .png or .webp there")
+    if len(found) > MAX_PHOTOS:
+        raise DemoError(
+            f"{folder} holds {len(found):,} photos, a demo takes up to {MAX_PHOTOS}: choose fewer"
+        )
+    for photo in found:
+        # A name that is no UTF-8 is not printable either: Python reads it with lone surrogates.
+        if not photo.key.isprintable():
+            raise DemoError(f"{folder} holds a name that cannot be a key: {photo.file.name!a}")
+    return found
