@@ -84,17 +84,13 @@ by <code>packshot demo</code>. The pictures are in the folder of this page.</p>
 
 
 def _lead(gallery: Gallery) -> str:
-    costs = [
-        exhibit.job.cost_usd
-        for exhibit in gallery.exhibits
-        if exhibit.job and exhibit.job.cost_usd is not None
-    ]
-    cost = f"${sum(costs):.4f}" if costs and len(costs) == len(gallery.exhibits) else _UNKNOWN
-    return (
-        "Product photos from one bucket, staged, and waiting in another: "
-        f"<strong>{gallery.total_seconds:.1f} seconds</strong> from the first upload to the last image, "
-        f"cost <strong>{cost}</strong>."
-    )
+    took = f"<strong>{gallery.total_seconds:.1f} seconds</strong> from the first upload to the last image"
+    if gallery.emulated:
+        return f"{took}, on this machine alone."
+    costs = [exhibit.job.cost_usd if exhibit.job else None for exhibit in gallery.exhibits]
+    known = [cost for cost in costs if cost is not None]
+    cost = f"${sum(known):.4f}" if len(known) == len(costs) else _UNKNOWN
+    return f"{took}. Cost, by what the API told: <strong>{cost}</strong>."
 
 
 def _note(emulated: bool) -> str:
@@ -103,7 +99,7 @@ def _note(emulated: bool) -> str:
     return (
         '<p class="note"><strong>The scenes are emulated.</strong> The photos went the real way, through the '
         "whole stack; but an emulator of Segmind&rsquo;s API painted the scenes, on this machine. They show "
-        "that it works, not what the model makes of a product.</p>"
+        "that it works, not what the model makes of a product. Nothing was paid.</p>"
     )
 
 
@@ -179,15 +175,15 @@ def _facts(exhibit: Exhibit) -> Iterable[tuple[str, str]]:
         return
     ended_well = job.state is JobState.COMPLETED
     yield "State", f'<span class="{"good" if ended_well else "bad"}">{escape(job.state)}</span>'
-    yield "Seed", _UNKNOWN if job.seed is None else str(job.seed)
-    yield "Inference", _UNKNOWN if job.inference_seconds is None else f"{job.inference_seconds:.1f} s"
     yield "Photo to image", _UNKNOWN if exhibit.seconds is None else f"{exhibit.seconds:.1f} s"
+    yield "Inference", _UNKNOWN if job.inference_seconds is None else f"{job.inference_seconds:.1f} s"
+    yield "Cost", _UNKNOWN if job.cost_usd is None else f"${job.cost_usd:.4f}"
     if job.image:
-        yield "Size", f"{job.image.width} &times; {job.image.height} pixels"
+        yield "Size", f"{job.image.width} &times; {job.image.height} px"
         yield "Bytes", f'<span title="{job.image.bytes:,} bytes">{bytes_in_words(job.image.bytes)}</span>'
         yield "Format", escape(_FORMATS.get(job.image.content_type, job.image.content_type))
-    yield "Cost", _UNKNOWN if job.cost_usd is None else f"${job.cost_usd:.4f}"
+    yield "Seed", _UNKNOWN if job.seed is None else str(job.seed)
+    if job.image_key:
+        yield "Image", f"<code>{escape(job.image_key)}</code>"
     if job.request_id:
         yield "Request", f"<code>{escape(job.request_id)}</code>"
-    if job.image_key:
-        yield "Key", f"<code>{escape(job.image_key)}</code>"

@@ -124,12 +124,19 @@ class FakePhotoStore(PhotoStore):
     def __init__(self, outside: Outside) -> None:
         self._outside = outside
         self.standing: dict[str, ReadPhoto | Unusable | Overwritten] = {}
+        self.failures: list[Exception] = []
 
     def read(self, found: Photo) -> ReadPhoto | Unusable | Overwritten:
         return self._outside.call(lambda: self.standing[found.key])
 
-    def image_1(self, photo: Photo) -> str:
-        return self._outside.call(lambda: f"https://photos.example/{photo.key}")
+    def image_1(self, photo: Photo) -> str | Unusable | Overwritten:
+        return self._outside.call(lambda: self._image_1(photo))
+
+    def _image_1(self, photo: Photo) -> str | Unusable | Overwritten:
+        if self.failures:
+            raise self.failures.pop()
+        standing = self.standing[photo.key]
+        return f"https://photos.example/{photo.key}" if isinstance(standing, ReadPhoto) else standing
 
 
 class FakeJobTable(JobTable):
@@ -183,6 +190,10 @@ class FakeJobTable(JobTable):
     def _standing(self, job_id: str) -> Job | None:
         row = self.rows.get(job_id)
         return Job.model_validate(row) if row else None
+
+    def is_newest(self, photo: Photo) -> bool:
+        newest = self.newest.get(f"{photo.bucket}/{photo.key}", "")
+        return self._outside.call(lambda: newest <= comparable_sequencer(photo.sequencer))
 
     def insert_ended(self, job: Job) -> Job:
         return self._outside.call(lambda: self._standing(job.job_id) or self.keep(job))

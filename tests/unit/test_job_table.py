@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from packshot.job import EDGES, Image, Job, JobState, ParkedCause, Reason
 from packshot.job_table import JobTable, NewerKnown, PathOwned, Planned, Unmoved
+from packshot.photo import comparable_sequencer
 from packshot.segmind_answers import Completed, request_outcome
 from tests.unit.aws import a_client, stubbed
 from tests.unit.fakes import START, Clock, a_job
@@ -149,6 +150,18 @@ def test_a_plan_that_was_made_before_is_found_though_a_newer_photo_came(
     cancelled(stub, FAILED, "None", FAILED)
     get_item(stub, f"job#{JOB_ID}", item(PLANNED))
     assert table.plan(PLANNED.photo, [PLANNED]) == Planned((PLANNED,))
+
+
+@pytest.mark.parametrize(
+    ("known", "is_newest"), [(None, True), ("0055", True), ("0056", False), ("00550", True), ("00551", False)]
+)
+def test_the_newest_photo_is_told_by_its_sequencer(
+    stub: Stubber, table: JobTable, known: str | None, is_newest: bool
+) -> None:
+    row = {"newest_sequencer": {"S": comparable_sequencer(known)}} if known else None
+    photo = PLANNED.photo.model_copy(update={"sequencer": "0055"})
+    get_item(stub, f"photo#{photo.bucket}/{photo.key}", row)
+    assert table.is_newest(photo) is is_newest
 
 
 def test_an_older_photo_is_not_planned(stub: Stubber, table: JobTable) -> None:

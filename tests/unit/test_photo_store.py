@@ -133,8 +133,14 @@ def test_what_says_nothing_about_the_photo_is_raised(stub: Stubber, code: str) -
 # -- image_1 --
 
 
+def image_1(photo_store: PhotoStore, photo: Photo) -> str:
+    made = photo_store.image_1(photo)
+    assert isinstance(made, str)
+    return made
+
+
 def test_a_photo_is_presigned_with_sigv4_for_its_regional_host_until_after_the_deadline() -> None:
-    url = urlsplit(store().image_1(VERSIONED))
+    url = urlsplit(image_1(store(), VERSIONED))
     query = {name: value for name, (value,) in parse_qs(url.query).items()}
     assert url.scheme == "https"
     assert url.netloc == "photos.s3.eu-west-1.amazonaws.com"
@@ -147,23 +153,29 @@ def test_a_photo_is_presigned_with_sigv4_for_its_regional_host_until_after_the_d
 
 
 def test_a_photo_without_a_version_is_presigned_without_one() -> None:
-    assert "versionId" not in store().image_1(FOUND)
+    assert "versionId" not in image_1(store(), FOUND)
 
 
 @pytest.mark.parametrize("region", ["us-east-1", "eu-central-1"])
 def test_old_regions_are_no_exception(region: str) -> None:
     client = a_client("s3", PRESIGNING_CONFIG, region)
-    url = urlsplit(PhotoStore(client, "url", 1).image_1(FOUND))
+    url = urlsplit(image_1(PhotoStore(client, "url", 1), FOUND))
     assert url.netloc == f"photos.s3.{region}.amazonaws.com"
     assert "X-Amz-Algorithm=AWS4-HMAC-SHA256" in url.query
 
 
 def test_a_photo_may_travel_inline(stub: Stubber) -> None:
     stands(stub, where={"Bucket": "photos", "Key": FOUND.key, "VersionId": "v1"})
-    assert base64.b64decode(store("inline").image_1(VERSIONED)) == DATA
+    assert base64.b64decode(image_1(store("inline"), VERSIONED)) == DATA
 
 
 def test_what_travels_inline_is_what_was_judged(stub: Stubber) -> None:
     stub.add_client_error("get_object", "PreconditionFailed", http_status_code=412, expected_params=WHERE)
-    with pytest.raises(ClientError):
-        store("inline").image_1(FOUND)
+    assert store("inline").image_1(FOUND) == Overwritten()
+
+
+def test_what_was_deleted_since_cannot_travel_inline(stub: Stubber) -> None:
+    stub.add_client_error("get_object", "NoSuchKey", http_status_code=404, expected_params=WHERE)
+    made = store("inline").image_1(FOUND)
+    assert isinstance(made, Unusable)
+    assert made.reason.code == "PhotoMissing"

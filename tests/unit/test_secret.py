@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import pytest
 from aws_lambda_powertools.utilities.parameters import SecretsProvider
-from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
 from botocore.stub import Stubber
 
 from packshot.secret import api_key_reader
@@ -69,9 +68,10 @@ def test_a_text_that_no_header_can_carry_is_no_key_and_is_not_told(
 
 
 @pytest.mark.parametrize("code", ["AccessDeniedException", "ThrottlingException", "DecryptionFailure"])
-def test_a_secret_that_cannot_be_read_is_an_error_to_try_again(
+def test_a_secret_that_cannot_be_read_is_no_key_and_says_why(
     stub: Stubber, read_key: ReadKey, code: str
 ) -> None:
+    """Nothing is sent then, so it must not look like a lost answer to whoever holds a claim."""
     stub.add_client_error("get_secret_value", code)
-    with pytest.raises(GetParameterError):
+    with pytest.raises(NoApiKeyError, match=code):
         read_key(False)

@@ -69,11 +69,6 @@ def test_every_field_of_a_scene_can_be_set() -> None:
     assert settable == set(Scene.model_fields)
 
 
-def test_an_empty_lora_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    set_to(monkeypatch, {**SUBMIT, "SCENE_LORA": ""})
-    assert read_settings(SubmitSettings).scene().lora is None
-
-
 def test_the_rest_of_submits_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     set_to(monkeypatch, SUBMIT)
     settings = read_settings(SubmitSettings)

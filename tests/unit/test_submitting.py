@@ -484,3 +484,46 @@ def test_a_job_of_unknown_parameters_is_not_posted(world: World) -> None:
     with pytest.raises(UnknownJobError):
         world.submitter.job(job.job_id)
     assert not world.segmind.posted
+
+
+# -- what is not to be sent any more --
+
+
+def test_a_planned_photo_is_not_sent_once_a_newer_one_is_known(world: World) -> None:
+    """A is planned and its worker dies; B comes and is sent; then A's message comes again."""
+    older = set_to(world, JobState.PLANNED, attempt=0)
+    world.uploads(a_photo(sha256="b" * 64, sequencer="00FF"))
+    world.segmind.posted.clear()
+    ended = world.submitter.job(older.job_id)
+    assert ended.state is JobState.SUPERSEDED
+    assert world.bus.told == ["Scene Superseded"]
+    assert not world.segmind.posted
+
+
+@pytest.mark.parametrize(
+    ("standing", "ending", "code"),
+    [
+        (Unusable(a_photo(), Reason(code="PhotoMissing", message="gone")), JobState.FAILED, "PhotoMissing"),
+        (Overwritten(), JobState.SUPERSEDED, "Overwritten"),
+    ],
+)
+def test_a_photo_that_went_before_it_was_sent_ends_visibly(
+    world: World, standing: Unusable | Overwritten, ending: JobState, code: str
+) -> None:
+    job = set_to(world, JobState.PLANNED, attempt=0)
+    world.photos.standing[job.photo.key] = standing
+    ended = world.submitter.job(job.job_id)
+    assert (ended.state, ended.error and ended.error.code) == (ending, code)
+    assert len(world.bus.events) == 1
+    assert not world.segmind.posted
+
+
+def test_a_failure_before_the_post_counts_as_no_lost_answer(world: World) -> None:
+    job = set_to(world, JobState.PLANNED, attempt=0)
+    for _ in range(5):
+        world.photos.failures = [CrashError()]
+        with pytest.raises(CrashError):
+            world.submitter.job(job.job_id)
+    submitted = world.submitter.job(job.job_id)
+    assert (submitted.state, submitted.lost_answers) == (JobState.SUBMITTED, 0)
+    assert len(world.segmind.posted) == 1

@@ -356,7 +356,7 @@ def _planks(
     shift = random.uniform(0, 9, 256).astype(np.float32)
     number = index.astype(int) % 256
     texture = _noise((1024, 512), random, 2, stretch=26) + 0.7 * _noise((1024, 512), random, 9, stretch=14)
-    u = ((along * 210 + shift[number] * 97) % 1024).astype(int)
+    u = (along * 210 + shift[number] * 97).astype(int) % 1024
     v = ((board - index) * 60 + number * 37).astype(int) % 512
     grain = texture[v, u]
     gap = np.minimum(board - index, 1 - board + index) < 0.012 * away

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+
 import requests
+
+# It remarks on odd headers with the whole URL, and a URL may be signed.
+logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 
 class NoRedirectSession(requests.Session):

@@ -48,7 +48,7 @@ class ParkedCause(StrEnum):
 _S = JobState
 EDGES: dict[JobState, frozenset[JobState]] = {
     _S.PLANNED: frozenset({_S.CLAIMED, _S.SUPERSEDED}),
-    _S.CLAIMED: frozenset({_S.PLANNED, _S.SUBMITTED, _S.PARKED, _S.UNCERTAIN, _S.FAILED}),
+    _S.CLAIMED: frozenset({_S.PLANNED, _S.SUBMITTED, _S.PARKED, _S.UNCERTAIN, _S.FAILED, _S.SUPERSEDED}),
     _S.PARKED: frozenset({_S.CLAIMED, _S.SUPERSEDED}),
     _S.UNCERTAIN: frozenset({_S.CLAIMED, _S.SUBMITTED, _S.FAILED, _S.SUPERSEDED}),
     _S.SUBMITTED: frozenset({_S.COMPLETED, _S.FAILED, _S.SUPERSEDED}),

@@ -101,6 +101,14 @@ class JobTable:
         ).get("Item")
         return _job(item) if item else None
 
+    def is_newest(self, photo: Photo) -> bool:
+        """Whether no newer photo under the same key is known."""
+        item = self._client.get_item(
+            TableName=self._table_name, Key=_key(_photo_pk(photo)), ConsistentRead=True
+        ).get("Item", {})
+        newest = str(_plain(item).get("newest_sequencer", ""))
+        return newest <= comparable_sequencer(photo.sequencer)
+
     def insert_ended(self, job: Job) -> Job:
         """Write a job that is at its end from the start (rejected, superseded); the row that stands then."""
         try:
@@ -199,7 +207,7 @@ class JobTable:
         return {
             "Update": {
                 "TableName": self._table_name,
-                "Key": _key(f"photo#{photo.bucket}/{photo.key}"),
+                "Key": _key(_photo_pk(photo)),
                 "UpdateExpression": "SET photo = :photo, newest_sequencer = :sequencer, open_jobs = :jobs",
                 "ConditionExpression": "attribute_not_exists(pk) OR newest_sequencer <= :sequencer",
                 "ExpressionAttributeValues": {
@@ -243,6 +251,10 @@ _deserializer = TypeDeserializer()
 
 def _job_pk(job_id: str) -> str:
     return f"job#{job_id}"
+
+
+def _photo_pk(photo: Photo) -> str:
+    return f"photo#{photo.bucket}/{photo.key}"
 
 
 def _key(pk: str) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from packshot.settings import ImageTransfer
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef
 
 # As long as Segmind may take to fetch it, and some more.
 URL_LIFETIME_SECONDS = int(DEADLINE.total_seconds()) + 600
@@ -59,21 +60,9 @@ class PhotoStore:
 
     def read(self, found: Photo) -> ReadPhoto | Unusable | Overwritten:
         """Read and judge an uploaded photo with one GET. Raises ClientError where a retry may help."""
-        try:
-            answer = self._client.get_object(**_locate(found))
-        except ClientError as error:
-            code = error.response["Error"]["Code"]
-            if code in _MISSING:
-                return Unusable(
-                    found, Reason(code="PhotoMissing", message="the object was deleted before it was read")
-                )
-            if code in _CHANGED:
-                return Overwritten()
-            if code == "InvalidObjectState":
-                return Unusable(
-                    found, Reason(code="PhotoArchived", message="the object is in an archive class")
-                )
-            raise
+        answer = self._get(found)
+        if isinstance(answer, Unusable | Overwritten):
+            return answer
         size_bytes = answer["ContentLength"]
         photo = found.model_copy(
             update={
@@ -93,16 +82,36 @@ class PhotoStore:
                 return Unusable(photo, Reason(code=code, message=message))
         return ReadPhoto(photo, answer["Metadata"])
 
-    def image_1(self, photo: Photo) -> str:
+    def image_1(self, photo: Photo) -> str | Unusable | Overwritten:
         """What the API is given for a photo: a presigned GET of it, or its bytes in base64."""
         if self._image_transfer == "inline":
-            return base64.b64encode(self._client.get_object(**_locate(photo))["Body"].read()).decode()
+            answer = self._get(photo)
+            if isinstance(answer, Unusable | Overwritten):
+                return answer
+            return base64.b64encode(answer["Body"].read()).decode()
         parameters = {"Bucket": photo.bucket, "Key": photo.key}
         if photo.version_id:
             parameters["VersionId"] = photo.version_id
         return self._client.generate_presigned_url(
             "get_object", Params=parameters, ExpiresIn=URL_LIFETIME_SECONDS
         )
+
+    def _get(self, photo: Photo) -> GetObjectOutputTypeDef | Unusable | Overwritten:
+        try:
+            return self._client.get_object(**_locate(photo))
+        except ClientError as error:
+            code = error.response["Error"]["Code"]
+            if code in _MISSING:
+                return Unusable(
+                    photo, Reason(code="PhotoMissing", message="the object was deleted before it was read")
+                )
+            if code in _CHANGED:
+                return Overwritten()
+            if code == "InvalidObjectState":
+                return Unusable(
+                    photo, Reason(code="PhotoArchived", message="the object is in an archive class")
+                )
+            raise
 
 
 def _locate(photo: Photo) -> Any:

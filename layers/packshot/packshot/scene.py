@@ -67,9 +67,7 @@ class Scene(BaseModel):
         ),
     ] = None
     base64: Annotated[bool, Field(description="Return the image as base64 text instead of a URL.")] = False
-    lora: Annotated[Lora | None, Field(description="Pre-configured LoRA model to apply.")] = (
-        "product_photography"
-    )
+    lora: Annotated[Lora, Field(description="Pre-configured LoRA model.")] = "product_photography"
     lora_2_url: Annotated[HttpsUrl | None, Field(description="Additional LoRA model: a public URL.")] = None
     lora_3_url: Annotated[HttpsUrl | None, Field(description="Additional LoRA model: a public URL.")] = None
 

@@ -15,7 +15,8 @@ CACHE_SECONDS = 300
 def api_key_reader(secret_arn: str) -> ReadKey:
     """A function that reads the key, from the cache of this process unless it is asked for a fresh one.
 
-    It raises NoApiKeyError while the secret is empty, as the stack makes it, or if no header can carry it.
+    It raises NoApiKeyError while the secret is empty, as the stack makes it, cannot be read, or holds what no
+    header can carry.
     """
 
     provider = SecretsProvider(boto_config=CONFIG)
@@ -24,9 +25,7 @@ def api_key_reader(secret_arn: str) -> ReadKey:
         try:
             value = provider.get(secret_arn, max_age=CACHE_SECONDS, force_fetch=fresh)
         except GetParameterError as error:
-            if _has_no_value(error):
-                raise NoApiKeyError("the API key's secret is empty") from None
-            raise
+            raise NoApiKeyError(f"the API key's secret cannot be read: {_code(error)}") from None
         key = str(value).strip()
         if not key or not key.isascii() or not key.isprintable():
             raise NoApiKeyError("the API key's secret holds no usable key")
@@ -35,6 +34,7 @@ def api_key_reader(secret_arn: str) -> ReadKey:
     return read_key
 
 
-def _has_no_value(error: GetParameterError) -> bool:
+def _code(error: GetParameterError) -> str:
+    """AWS's name for what is wrong; an empty secret is ResourceNotFoundException."""
     cause = error.__cause__ or error.__context__
-    return isinstance(cause, ClientError) and cause.response["Error"]["Code"] == "ResourceNotFoundException"
+    return str(cause.response["Error"]["Code"]) if isinstance(cause, ClientError) else type(cause).__name__

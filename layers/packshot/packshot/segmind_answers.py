@@ -154,7 +154,7 @@ def submit_outcome(status_code: int, headers: Mapping[str, str], body: bytes, no
             return KeyRefused(status_code, message)
         case 500:
             return NotAccepted(message)
-        case _ if status_code >= 500:
+        case _ if status_code == 408 or status_code >= 500:
             return AnswerLost(message)
         case _:
             return Refused(_REFUSALS.get(status_code, "Refused"), message)

@@ -58,7 +58,7 @@ class SubmitSettings(Settings):
     scene_quality: Annotated[int, Field(alias="SCENE_QUALITY")]
     scene_seed: Annotated[int, Field(alias="SCENE_SEED")]
     scene_base64: Annotated[bool, Field(alias="SCENE_BASE64")] = False
-    scene_lora: Annotated[OptionalText, Field(alias="SCENE_LORA")] = None
+    scene_lora: Annotated[str, Field(alias="SCENE_LORA")]
     scene_lora_2_url: Annotated[OptionalText, Field(alias="SCENE_LORA_2_URL")] = None
     scene_lora_3_url: Annotated[OptionalText, Field(alias="SCENE_LORA_3_URL")] = None
 

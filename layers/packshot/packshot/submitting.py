@@ -32,12 +32,24 @@ NOT_ACCEPTED_PAUSE = timedelta(seconds=15)
 MAX_NOT_ACCEPTED = 5
 
 
+OVERWRITTEN = Reason(code="Overwritten", message="a newer upload took the photo's place before it was read")
+NEWER_PHOTO = Reason(code="NewerPhoto", message="a newer photo under the same key came first")
+
+
 class LeaseHeldError(Exception):
     """Another worker holds the job's lease; the message has to come again after it."""
 
 
 class UnknownJobError(Exception):
     """A message names a job that has no row."""
+
+
+@dataclass(frozen=True)
+class _NotSent:
+    """A claimed job whose photo is not to be sent any more."""
+
+    ending: JobState
+    reason: Reason
 
 
 @dataclass(frozen=True)
@@ -63,8 +75,7 @@ class Submitter:
             case Unusable(photo, reason):
                 return self._end(photo, JobState.REJECTED, reason)
             case Overwritten():
-                message = "a newer upload took the photo's place before it was read"
-                return self._end(found, JobState.SUPERSEDED, Reason(code="Overwritten", message=message))
+                return self._end(found, JobState.SUPERSEDED, OVERWRITTEN)
         try:
             scene = scene_with_overrides(self.scene, read.metadata)
         except InvalidSceneError as error:
@@ -97,8 +108,7 @@ class Submitter:
                 message = f"{path} already belongs to the photo {owner}"
                 return self._end(photo, JobState.REJECTED, Reason(code="PathTaken", message=message))
             case NewerKnown():
-                message = "a newer photo under the same key came first"
-                return self._end(photo, JobState.SUPERSEDED, Reason(code="NewerPhoto", message=message))
+                return self._end(photo, JobState.SUPERSEDED, NEWER_PHOTO)
         first, *others = jobs
         for other in others:
             self.queue.send_job(other.job_id)
@@ -162,8 +172,15 @@ class Submitter:
         if job.parameters is None or job.seed is None:
             raise UnknownJobError(job.job_id)
         try:
-            request = job.parameters.request(self.photos.image_1(job.photo), job.seed)
-            outcome = self.segmind.submit(request)
+            image_1 = self._image_1(job)
+        except Exception:
+            # Nothing was posted: give the claim back, or its end would count as a lost answer.
+            self.table.move(job, JobState.PLANNED, due_at=job.due_at)
+            raise
+        if isinstance(image_1, _NotSent):
+            return self._move(job, image_1.ending, error=image_1.reason)
+        try:
+            outcome = self.segmind.submit(job.parameters.request(image_1, job.seed))
         except NoApiKeyError as error:
             return self._park(job, ParkedCause.KEY, KEY_PAUSE, str(error))
         match outcome:
@@ -182,6 +199,18 @@ class Submitter:
                 return self._not_accepted(job, message)
             case answers.AnswerLost(message):
                 return self._uncertain(job, message)
+
+    def _image_1(self, job: Job) -> str | _NotSent:
+        """The photo as the API is given it, or why it is not to be sent any more."""
+        if not self.table.is_newest(job.photo):
+            return _NotSent(JobState.SUPERSEDED, NEWER_PHOTO)
+        match self.photos.image_1(job.photo):
+            case Unusable(_, reason):
+                return _NotSent(JobState.FAILED, reason)
+            case Overwritten():
+                return _NotSent(JobState.SUPERSEDED, OVERWRITTEN)
+            case image_1:
+                return image_1
 
     def _submitted(self, job: Job, request_id: str) -> Job:
         now = self.now()

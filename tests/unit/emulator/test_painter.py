@@ -9,6 +9,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from packshot.scene import ASPECT_RATIOS, IMAGE_FORMATS
+from packshot_cli.emulator.backdrops import paint_backdrop
 from packshot_cli.emulator.cutout import cut_out
 from packshot_cli.emulator.painter import UnreadablePhotoError, paint
 from tests.photos import encoded, packshot
@@ -80,6 +81,14 @@ def test_every_kind_of_prompt_has_a_scene_of_its_own() -> None:
     scenes = [np.asarray(picture(prompt=prompt).resize((64, 64)), np.float32) for prompt in PROMPTS]
     for number, scene in enumerate(scenes):
         assert all(np.abs(scene - other).mean() > 4 for other in scenes[:number])
+
+
+@pytest.mark.parametrize("prompt", PROMPTS)
+def test_a_scene_can_be_painted_whatever_is_drawn_by_chance(prompt: str) -> None:
+    for seed in range(10):
+        pixels, _ = paint_backdrop(prompt, (400, 304), np.random.default_rng(seed))
+        assert pixels.shape == (304, 400, 3)
+        assert np.isfinite(pixels).all()
 
 
 @pytest.mark.parametrize("background", [(255, 255, 255), (238, 236, 233)])
