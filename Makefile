@@ -49,6 +49,9 @@ build: setup-sam ## build the functions and the layer for Lambda, into .aws-sam
 deploy: build ## deploy to your AWS account; asks before it changes anything
 	$(SAM) deploy --guided
 
+schema: setup ## write the schema of the events again, after a change to packshot/events.py
+	.venv/bin/python -m packshot_cli.schemas > events/schema/event-detail.schema.json
+
 lock: ## compile the pinned files again; UPGRADE=--upgrade takes the newest versions
 	@sh requirements/install .venv-lock requirements/lock.txt
 	cd requirements && $(COMPILE) --generate-hashes lock.in -o lock.txt
@@ -66,4 +69,4 @@ setup-check: setup
 setup-sam: setup
 	@sh requirements/install .venv-sam requirements/sam.txt
 
-.PHONY: help setup demo demo-live test test-unit test-live check build deploy lock clean setup-check setup-sam
+.PHONY: help setup demo demo-live test test-unit test-live check build deploy schema lock clean setup-check setup-sam
