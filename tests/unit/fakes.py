@@ -210,6 +210,7 @@ class FakeJobTable(JobTable):
         claimed: dict[str, Any] = {
             "state": JobState.CLAIMED,
             "cause": None,
+            "error": None,
             "lease_until": lease_until,
             "due_at": lease_until,
             "attempt": job.attempt + 1,

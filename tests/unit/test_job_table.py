@@ -274,6 +274,7 @@ def test_a_claim_is_conditional_counts_an_attempt_and_holds_a_lease(stub: Stubbe
     assert said["set"] == {
         "state": "CLAIMED",
         "cause": None,
+        "error": None,
         "lease_until": lease_until,
         "due_at": lease_until,
         "updated_at": "2026-03-14T09:30:00.000000Z",

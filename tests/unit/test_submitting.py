@@ -527,3 +527,12 @@ def test_a_failure_before_the_post_counts_as_no_lost_answer(world: World) -> Non
     submitted = world.submitter.job(job.job_id)
     assert (submitted.state, submitted.lost_answers) == (JobState.SUBMITTED, 0)
     assert len(world.segmind.posted) == 1
+
+
+def test_a_job_that_came_back_carries_no_reason_of_its_pause(world: World) -> None:
+    world.segmind.submits = [answers.RateLimited("slow down", None), answers.Accepted("request-1")]
+    parked = world.uploads()
+    assert parked.error is not None
+    world.clock.step(timedelta(minutes=2))
+    submitted = world.submitter.job(parked.job_id)
+    assert (submitted.state, submitted.cause, submitted.error) == (JobState.SUBMITTED, None, None)

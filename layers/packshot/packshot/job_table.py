@@ -131,6 +131,7 @@ class JobTable:
             {
                 "state": JobState.CLAIMED,
                 "cause": None,
+                "error": None,
                 "lease_until": iso(now + LEASE),
                 "due_at": iso(now + LEASE),
             },
