@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +27,7 @@ from packshot_cli.event_tap import tap
 from packshot_cli.gallery import Exhibit, Gallery, page
 from packshot_cli.local_cloud import LocalCloud, local_cloud
 from packshot_cli.output_folder import PAGE, PHOTOS, OutputFolder, output_folder
-from packshot_cli.progress import Line, all_settled, events_table, is_settled, lines_of, shown
+from packshot_cli.progress import Line, all_settled, events_shown, is_settled, lines_of, shown
 from packshot_cli.signals import StopError, stopping_at_signals
 from packshot_cli.text import counted, one_line
 
@@ -38,7 +38,7 @@ SEGMIND_URL = "https://api.segmind.com"
 EMULATED_SECONDS = 5.0
 # The model's usual time, by its page; the first wait of the workflow is made for it.
 MODEL_SECONDS = 20.3
-# The average of an image, by the model's page in August 2026.
+# What an image of this model cost on average in August 2026, second-hand: its page names no price.
 PRICE_USD = 0.0891
 
 PATIENCE_SECONDS = 120.0
@@ -54,7 +54,7 @@ class Segmind:
 
     seconds: float
     url: str | None = None
-    api_key: str | None = None
+    api_key: str | None = field(default=None, repr=False)
 
     @property
     def is_emulated(self) -> bool:
@@ -77,12 +77,14 @@ def run(
 ) -> None:
     """The command: leaves with 0 when every job has its image, else with a code and a line of why."""
     console = _console()
+    sending = False
     try:
         with stopping_at_signals():
             segmind, folder = choose(os.environ, photos, seconds, live=live)
             found = find_photos(folder)
             if live:
                 _agree_to_pay(console, len(found), ask=not yes and sys.stdin.isatty())
+            sending = True
             code = show(console, found, segmind, output, keep=keep)
     except (DemoError, LocalCloudError) as error:
         typer.echo(str(error), err=True)
@@ -91,8 +93,8 @@ def run(
         typer.echo(f"The local cloud did not do as asked: {one_line(str(error))}", err=True)
         raise typer.Exit(1) from None
     except StopError as stop:
-        paid = ". What Segmind had taken by then will be paid" if live else ""
-        typer.echo(f"Stopped: the local cloud is gone{paid}", err=True)
+        paid = ". What Segmind took before will be paid" if live and sending else ""
+        typer.echo(f"Stopped: nothing is left running{paid}", err=True)
         raise typer.Exit(stop.exit_code) from None
     raise typer.Exit(code)
 
@@ -157,7 +159,7 @@ class _Demo:
         total_seconds = time.monotonic() - started
         self._hear_the_rest(jobs)
         self._console.print(f"\nOn the event bus {self._cloud.outputs['EventBusName']}:")
-        self._console.print(events_table(list(self._tap.heard.values())))
+        self._console.print(events_shown(list(self._tap.heard.values()), self._console.width))
 
         lines = lines_of(self._uploaded, jobs, datetime.now(UTC), self._segmind.seconds)
         exhibits = self._exhibits(lines)
@@ -260,10 +262,16 @@ def _agree_to_pay(console: Console, photos: int, *, ask: bool) -> None:
     """Say what it may cost, and ask when there is someone to ask. Raises DemoError on a no."""
     console.print(
         f"Segmind will be paid for up to {counted(photos, 'image')}: about ${photos * PRICE_USD:.2f}, "
-        f"at ${PRICE_USD} an image (its page's average, August 2026)",
+        f"at ${PRICE_USD} an image (the average in August 2026)",
         soft_wrap=True,
     )
-    if ask and not Confirm.ask("Go on?", console=console, default=False):
+    if not ask:
+        return
+    try:
+        agreed = Confirm.ask("Go on?", console=console, default=False)
+    except EOFError:
+        agreed = False
+    if not agreed:
         raise DemoError("Nothing was sent, nothing is paid")
 
 

@@ -18,6 +18,7 @@ from packshot_cli.gallery import GENERATOR
 PAGE = "index.html"
 PHOTOS = "photos"
 _MADE = (PAGE, PHOTOS, FOLDER)
+_MAKING = ".making-"
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,9 @@ def output_folder(path: Path) -> Iterator[OutputFolder]:
             # It goes again when nothing was published, but never with anything in it.
             stack.callback(_remove_if_empty, path)
             _check_ours(path)
-            making = stack.enter_context(TemporaryDirectory(dir=path, prefix=".making-"))
+            for left in path.glob(f"{_MAKING}*"):
+                shutil.rmtree(left)  # by a demo that was killed, since nobody else holds the folder
+            making = stack.enter_context(TemporaryDirectory(dir=path, prefix=_MAKING))
         except BlockingIOError:
             raise DemoError(
                 f"Another demo is writing to {path}: wait for it, or choose another --output"

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.live import Live
+from rich.padding import Padding
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -193,14 +194,20 @@ def _bar(line: Line) -> RenderableType:
         complete_style=style,
         finished_style=style,
     )
-    return Group(bar, Text(line.words, style=line.style)) if line.words else bar
+    cell = Table.grid(expand=True)
+    cell.add_row(bar)
+    if line.words:
+        cell.add_row(Text(line.words, style=line.style))
+    return cell
 
 
-def events_table(events: Sequence[HeardEvent]) -> Table:
-    """What the bus said, in short."""
+def events_shown(events: Sequence[HeardEvent], columns: int) -> RenderableType:
+    """What the bus said, in short: a table, or paragraphs where that would be too narrow."""
+    if columns < _NARROW_COLUMNS:
+        return Group(*(_paragraph(event) for event in events))
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("event", no_wrap=True)
-    table.add_column("id", no_wrap=True, style="dim")
+    table.add_column("id", no_wrap=True)
     table.add_column("photo", overflow="fold")
     table.add_column("scene", overflow="fold")
     table.add_column("image, or why not", overflow="fold")
@@ -209,3 +216,8 @@ def events_table(events: Sequence[HeardEvent]) -> Table:
             event.detail_type, event.id[:8], Text(event.photo_key), Text(event.scene), Text(event.about)
         )
     return table
+
+
+def _paragraph(event: HeardEvent) -> RenderableType:
+    head = Text(f"{event.detail_type}  {event.id[:8]}  {event.photo_key}  {event.scene}")
+    return Group(head, Padding(Text(event.about, overflow="fold"), (0, 0, 0, 2)))
