@@ -7,29 +7,41 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFilter, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
+from scipy import ndimage
 
 Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
-WORKING_SIDE = 960
+PHOTO_FORMATS = ("JPEG", "PNG", "WEBP")
+# Distances below are in pixels of a photo this wide or high.
+WORKING_SIDE = 800
 # After the sweep was evened out to white: how bright, and how grey, a pixel of it is.
 BACKGROUND_LEVEL = 238
+SURELY_BACKGROUND_LEVEL = 250
 BACKGROUND_CHROMA = 14
-# A shadow on the sweep is darker and takes on some of the product's colour, but is as smooth.
-SHADOW_LEVEL = 125
-SHADOW_CHROMA = 20
-SHADOW_STEP = 9.0
-# A piece of sweep seen through the product, as through a handle, is exactly white and not small.
-HOLE_LEVEL = 252
-HOLE_SIDE = 13
+# A shadow on the sweep is darker and takes on some of the product's colour.
+SHADOW_LEVEL = 110
+SHADOW_CHROMA = 24
+# An outline: the dark side of a contrast that blurring takes away. A shadow's edge is soft already.
+FINE_BLUR, COARSE_BLUR = 0.8, 2.8
+OUTLINE_CONTRAST = 1.6
+OUTLINE_PIXELS = 40
+# Where product and shadow are equally bright the outline has a gap. A shadow is entered by wider openings
+# only, and by wider ones still when what came in has taken more of the photo than a shadow does.
+GAPS = (8, 16, 32)
+MOST_SHADOW = 0.5
+# What is smaller than this share of the product is not a part of it when a shadow surrounds it.
+CRUMB = 1 / 20
+# Shadows are darkest, and lines in them sharpest, at the foot of the product: in this part of its height.
+FOOT = 0.35
+LINE_RADIUS = 3
+# A piece of sweep seen through the product, as through a handle, is as white as the sweep, and not small.
+HOLE_DEVIATION = 0.012
+HOLE_RADIUS = 6
 EDGE_PIXELS = 4
-# Where the product stands: how far up its foot reaches, and how wide a pale rim there may be.
-FOOT_SHARE = 0.65
-RIM_PIXELS = 9
-RIM_LEVEL = 150
-RIM_CHROMA = 14
 SOLID_ALPHA = 150
+EVERY_NEIGHBOUR = np.ones((3, 3), np.bool_)
 
 
 class UnreadablePhotoError(ValueError):
@@ -54,9 +66,15 @@ def cut_out(photo: bytes) -> Cutout:
     Raises UnreadablePhotoError.
     """
     try:
-        with Image.open(io.BytesIO(photo)) as opened:
+        with Image.open(io.BytesIO(photo), formats=PHOTO_FORMATS) as opened:
             image = ImageOps.exif_transpose(opened).convert("RGBA")
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+    except (
+        UnidentifiedImageError,
+        Image.DecompressionBombError,
+        OSError,
+        SyntaxError,
+        ValueError,
+    ) as error:
         raise UnreadablePhotoError("the photo cannot be decoded") from error
     size = image.size
     image.thumbnail((WORKING_SIDE, WORKING_SIDE), Image.Resampling.LANCZOS)
@@ -69,97 +87,109 @@ def cut_out(photo: bytes) -> Cutout:
 
 def _key(rgb: Array) -> Array:
     """White turned into transparency, wherever it belongs to the background or to its shadows."""
-    holes = _holes(rgb.min(axis=2))
-    rgb = _evened(rgb)
+    against_sweep = rgb / _sweep(rgb)
+    rgb = np.asarray((against_sweep * 254).clip(0, 255), np.float32)
     level = rgb.min(axis=2)
     chroma = rgb.max(axis=2) - level
-    white = (level > BACKGROUND_LEVEL) & (chroma < BACKGROUND_CHROMA)
-    background = _reach(_border(level.shape) | holes, white)
-    shadow = _reach(background, background | _shadow(level, chroma))
-    shadow |= _rim(shadow, level, chroma)
-    edge = _grow(shadow, EDGE_PIXELS) & ~shadow
+    outline = _outline(level)
+    plain = (np.abs(against_sweep - 1).max(axis=2) < HOLE_DEVIATION) & ~outline
+    holes = _opened(plain, HOLE_RADIUS)
+    bright = (level > SURELY_BACKGROUND_LEVEL) | ((level > BACKGROUND_LEVEL) & ~outline)
+    background = _reach(_border(level.shape) | holes, bright & (chroma < BACKGROUND_CHROMA))
+    shadow = _shadow(background, (level > SHADOW_LEVEL) & (chroma < SHADOW_CHROMA), outline)
+    edge = _near(shadow, EDGE_PIXELS) & ~shadow
     # In a shadow, and on the edge, a pixel is its own colour over white: take the white out of it.
-    alpha = np.where(shadow, 1 - level / 255, np.where(edge, _share_of_product(level), 1.0)).astype(
-        np.float32
-    )
-    alpha = np.where(background, 0, alpha)
+    alpha = np.where(shadow, 1 - level / 255, np.where(edge, _share_of_product(level), 1.0))
+    alpha = np.where(background, 0, alpha).astype(np.float32)
     share = np.maximum(alpha, 0.02)[..., None]
     own = np.where((alpha < 1)[..., None], (rgb - 255 * (1 - share)) / share, rgb)
     return np.dstack([own, alpha * 255]).astype(np.float32)
 
 
-def _evened(rgb: Array) -> Array:
-    """The photo as if its sweep were pure white all over: a plane of light is fitted to its borders."""
+def _sweep(rgb: Array) -> Array:
+    """The light on the white sweep, behind the product too: a curved plane fitted to the borders."""
     height, width = rgb.shape[:2]
     y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j].astype(np.float32)
-    level, chroma = rgb.min(axis=2), np.ptp(rgb, axis=2)
-    sweep = (np.maximum(np.abs(x), np.abs(y)) > 0.93) & (level > 165) & (chroma < 30)
+    level = rgb.min(axis=2)
+    sweep = (np.maximum(np.abs(x), np.abs(y)) > 0.93) & (level > 165) & (rgb.max(axis=2) - level < 30)
     if sweep.sum() < 200:
-        return rgb
+        return np.full_like(rgb, 255)
     terms = np.stack([np.ones_like(x), x, y, x * y, x * x, y * y], axis=-1)
-    light = np.empty_like(rgb)
-    for band in range(3):
-        weights = np.linalg.lstsq(terms[sweep], rgb[..., band][sweep], rcond=None)[0]
-        light[..., band] = terms @ weights
-    return np.asarray((rgb * 254 / light.clip(150, 255)).clip(0, 255), np.float32)
+    weights = np.linalg.lstsq(terms[sweep], rgb[sweep], rcond=None)[0]
+    return np.asarray((terms @ weights).clip(150, 255), np.float32)
+
+
+def _outline(level: Array) -> Mask:
+    """Lines along the edges of things, on the darker side; noise makes dots, which are left out."""
+    contrast = ndimage.gaussian_filter(level, FINE_BLUR) - ndimage.gaussian_filter(level, COARSE_BLUR)
+    return _pieces(contrast < -OUTLINE_CONTRAST, OUTLINE_PIXELS)
+
+
+def _shadow(background: Mask, greyish: Mask, outline: Mask) -> Mask:
+    """The background with the shadows on it; without them, when they cannot be told from the product."""
+    grey = greyish & ~outline
+    shadow = background
+    for gap in GAPS:
+        open_ground = _reach(background, background | _shrunk(grey | background, gap))
+        entered = ndimage.binary_dilation(open_ground, iterations=gap, mask=grey | open_ground)
+        if (entered & ~background).sum() < MOST_SHADOW * (~background).sum():
+            shadow = np.asarray(entered)
+            break
+    crumb = CRUMB * _largest(~shadow)
+    foot = _foot(~shadow)
+    grey_crumbs = grey & ~shadow & ~_pieces(grey & ~shadow, crumb)
+    shadow = shadow | _reach(_near(shadow, EDGE_PIXELS), grey_crumbs & foot)
+    lines = greyish & foot & ~_opened(~shadow, LINE_RADIUS) & ~_near(background, EDGE_PIXELS)
+    return ~_pieces(~(shadow | lines), crumb)
+
+
+def _foot(product: Mask) -> Mask:
+    rows = np.flatnonzero(product.any(axis=1))
+    top, bottom = (rows[0], rows[-1]) if rows.size else (0, 0)
+    return np.asarray(np.arange(product.shape[0])[:, None] > bottom - FOOT * (bottom - top))
 
 
 def _share_of_product(level: Array) -> Array:
     """How much of an edge pixel is product: as far as it is from white, against the darkest pixel near it."""
-    darkest = Image.fromarray(level.astype(np.uint8)).filter(ImageFilter.MinFilter(2 * EDGE_PIXELS + 1))
-    contrast = np.maximum(255 - np.asarray(darkest, np.float32), 1)
+    contrast = np.maximum(255 - ndimage.minimum_filter(level, 2 * EDGE_PIXELS + 1), 1)
     return np.asarray(np.clip((255 - level) / contrast, 0, 1), np.float32)
 
 
-def _holes(level: Array) -> Mask:
-    return ~_grow(level < HOLE_LEVEL, HOLE_SIDE // 2)
-
-
-def _shadow(level: Array, chroma: Array) -> Mask:
-    calm = np.asarray(
-        Image.fromarray(level.astype(np.uint8)).filter(ImageFilter.GaussianBlur(1.6)), np.float32
-    )
-    down = np.abs(np.diff(calm, axis=0, prepend=calm[:1]))
-    across = np.abs(np.diff(calm, axis=1, prepend=calm[:, :1]))
-    smooth = np.maximum(down, across) < SHADOW_STEP
-    return np.asarray(smooth & (level > SHADOW_LEVEL) & (chroma < SHADOW_CHROMA))
-
-
-def _rim(shadow: Mask, level: Array, chroma: Array) -> Mask:
-    """The pale line between a shadow and the foot of the product, too steep to count as smooth."""
-    rows = np.flatnonzero((~shadow).any(axis=1))
-    if rows.size == 0:
-        return shadow
-    foot = np.arange(level.shape[0])[:, None] > rows[0] + FOOT_SHARE * (rows[-1] - rows[0])
-    return np.asarray(_grow(shadow, RIM_PIXELS) & (level > RIM_LEVEL) & (chroma < RIM_CHROMA) & foot)
-
-
 def _border(shape: tuple[int, ...]) -> Mask:
-    border = np.ones(shape[:2], np.bool_)
+    border = np.ones(shape, np.bool_)
     border[1:-1, 1:-1] = False
     return border
 
 
 def _reach(seeds: Mask, passable: Mask) -> Mask:
-    """What of `passable` hangs together with the seeds: whole runs at a time, by rows and columns in turn."""
-    reached = seeds & passable
-    while True:
-        grown = _along_rows(_along_rows(reached, passable).T, passable.T).T
-        if grown.sum() == reached.sum():
-            return grown
-        reached = grown
+    """What of `passable` hangs together with the seeds."""
+    part, parts = ndimage.label(passable)
+    reached = np.zeros(parts + 1, np.bool_)
+    reached[part[seeds]] = True
+    reached[0] = False
+    return np.asarray(reached[part])
 
 
-def _along_rows(reached: Mask, passable: Mask) -> Mask:
-    walls = ~passable
-    walls[:, 0] |= True
-    run = np.cumsum(walls).reshape(walls.shape)
-    touched = np.zeros(int(run[-1, -1]) + 1, np.bool_)
-    touched[run[reached]] = True
-    return np.asarray(passable & touched[run] | reached)
+def _pieces(mask: Mask, pixels: float) -> Mask:
+    """What of `mask` hangs together in pieces of so many pixels or more."""
+    part, _ = ndimage.label(mask, EVERY_NEIGHBOUR)
+    large = np.bincount(part.ravel()) >= pixels
+    large[0] = False
+    return np.asarray(large[part])
 
 
-def _grow(mask: Mask, pixels: int) -> Mask:
-    # A blur is quicker than a filter that takes the maximum, and leaves nothing at zero within its reach.
-    image = Image.fromarray(mask.astype(np.uint8) * 255).filter(ImageFilter.BoxBlur(pixels))
-    return np.asarray(image) > 0
+def _largest(mask: Mask) -> int:
+    part, _ = ndimage.label(mask, EVERY_NEIGHBOUR)
+    return int(np.bincount(part.ravel())[1:].max(initial=0))
+
+
+def _near(mask: Mask, pixels: int) -> Mask:
+    return np.asarray(ndimage.distance_transform_edt(~mask) <= pixels)
+
+
+def _shrunk(mask: Mask, pixels: int) -> Mask:
+    return np.asarray(ndimage.distance_transform_edt(mask) > pixels)
+
+
+def _opened(mask: Mask, pixels: int) -> Mask:
+    return _near(_shrunk(mask, pixels), pixels) & mask

@@ -16,6 +16,7 @@ __all__ = ["UnreadablePhotoError", "paint"]
 
 PIXELS = 1024 * 1024
 SIDE_STEP = 8
+LONGEST_RATIO = 4
 # Where the product stands, and the most it fills of the picture.
 FOOT = 0.86
 WIDEST, TALLEST = 0.76, 0.64
@@ -44,14 +45,15 @@ def paint(
 
 
 def picture_size(aspect_ratio: str, photo_size: tuple[int, int]) -> tuple[int, int]:
-    """Width and height of about one megapixel, both multiples of 8."""
+    """Width and height of about one megapixel, both multiples of 8; never longer than 4 to 1."""
     wide, high = photo_size if aspect_ratio == "match_input_image" else map(int, aspect_ratio.split(":"))
-    height = (PIXELS * high / wide) ** 0.5
-    return _rounded(height * wide / high), _rounded(height)
+    ratio = min(max(wide / high, 1 / LONGEST_RATIO), LONGEST_RATIO)
+    height = (PIXELS / ratio) ** 0.5
+    return _rounded(height * ratio), _rounded(height)
 
 
 def _rounded(side: float) -> int:
-    return max(SIDE_STEP, round(side / SIDE_STEP) * SIDE_STEP)
+    return round(side / SIDE_STEP) * SIDE_STEP
 
 
 def _entropy(prompt: str, seed: int) -> int:

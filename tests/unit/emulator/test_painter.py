@@ -6,7 +6,7 @@ import io
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFilter
 
 from packshot.scene import ASPECT_RATIOS, IMAGE_FORMATS
 from packshot_cli.emulator.backdrops import paint_backdrop
@@ -78,7 +78,7 @@ PROMPTS = [
 
 
 def test_every_kind_of_prompt_has_a_scene_of_its_own() -> None:
-    scenes = [np.asarray(picture(prompt=prompt).resize((64, 64)), np.float32) for prompt in PROMPTS]
+    scenes = [paint_backdrop(prompt, (256, 256), np.random.default_rng(1))[0] for prompt in PROMPTS]
     for number, scene in enumerate(scenes):
         assert all(np.abs(scene - other).mean() > 4 for other in scenes[:number])
 
@@ -98,6 +98,34 @@ def test_the_background_goes_and_white_inside_the_product_stays(background: tupl
     assert alpha[:, :90].max() == 0
     assert alpha[160:210, 170:230].min() == 255
     assert alpha[100:330, 110:150].min() == 255
+
+
+def neutral(tone: int, edge_blur: float, *, shadow: bool) -> Image.Image:
+    """A grey or white block, rounder than a sheet of paper, sharp or not, with its soft shadow or without."""
+    size = (480, 480)
+    photo = Image.new("L", size, 255)
+    if shadow:
+        dark = Image.new("L", size, 0)
+        ImageDraw.Draw(dark).ellipse((110, 340, 380, 410), fill=150)
+        photo.paste(0, mask=dark.filter(ImageFilter.GaussianBlur(14)))
+    body = tone * (1 - 0.12 * np.abs(np.linspace(-1, 1, size[0]))) * np.ones((size[1], 1))
+    block = Image.new("L", size, 0)
+    ImageDraw.Draw(block).rounded_rectangle((130, 100, 350, 370), 30, fill=255)
+    photo.paste(
+        Image.fromarray(body.astype(np.uint8)), mask=block.filter(ImageFilter.GaussianBlur(edge_blur))
+    )
+    return photo.convert("RGB")
+
+
+@pytest.mark.parametrize("shadow", [False, True])
+@pytest.mark.parametrize("edge_blur", [0.5, 1.6])
+@pytest.mark.parametrize("tone", [60, 100, 140, 170, 200, 215, 235])
+def test_a_grey_or_white_product_stays_whole(tone: int, edge_blur: float, shadow: bool) -> None:
+    alpha = np.asarray(cut_out(encoded(neutral(tone, edge_blur, shadow=shadow), "JPEG")).product)[..., 3]
+    assert alpha[115:355, 145:335].mean() > 0.99 * 255
+    assert alpha[:80].max() == alpha[:, :60].max() == 0
+    fallen = alpha[385:400, 150:330].mean() / 255
+    assert 0.1 < fallen < 0.6 if shadow else fallen == 0
 
 
 def test_what_is_seen_through_a_handle_goes_too() -> None:
@@ -137,7 +165,21 @@ def test_the_picture_says_that_it_is_emulated() -> None:
     assert corner.max() - corner.min() > 90
 
 
-@pytest.mark.parametrize("photo", [b"", b"no photo", packshot()[:300]])
+@pytest.mark.parametrize("size", [(1, 1), (900, 3), (3, 900)])
+def test_a_photo_of_any_shape_has_a_picture(size: tuple[int, int]) -> None:
+    wide, high = picture(packshot(size=size), aspect_ratio="match_input_image").size
+    assert max(wide / high, high / wide) <= 4.05
+
+
+@pytest.mark.parametrize("photo", [b"", b"no photo", packshot()[:300], packshot("GIF")])
 def test_what_cannot_be_decoded_is_said_to_be_unreadable(photo: bytes) -> None:
     with pytest.raises(UnreadablePhotoError):
         picture(photo)
+
+
+def test_a_photo_that_is_too_large_to_decode_is_said_to_be_unreadable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    with pytest.raises(UnreadablePhotoError):
+        picture(packshot())
