@@ -15,6 +15,8 @@ from PIL import Image
 from packshot_cli.local_cloud import LocalCloud
 
 PATIENCE_SECONDS = 45.0
+# What waits is swept once a minute.
+SWEEP_PATIENCE_SECONDS = 150.0
 
 Event = dict[str, Any]
 
@@ -44,22 +46,22 @@ class Shop:
     def upload(self, key: str, data: bytes, metadata: Mapping[str, str] | None = None) -> None:
         self.s3.put_object(Bucket=self.input_bucket, Key=key, Body=data, Metadata=dict(metadata or {}))
 
-    def event(self, key: str, detail_type: str) -> Event:
+    def event(self, key: str, detail_type: str, patience_seconds: float = PATIENCE_SECONDS) -> Event:
         """The detail of the event of this type for the photo under this key, as soon as it is there."""
 
         def wanted(event: Event) -> bool:
             return (event["detail"]["photo"]["key"], event["detail-type"]) == (key, detail_type)
 
-        self.listen_until(lambda: any(map(wanted, self.seen)))
+        self.listen_until(lambda: any(map(wanted, self.seen)), patience_seconds)
         return dict(next(filter(wanted, self.seen))["detail"])
 
-    def listen_until(self, enough: Callable[[], bool]) -> None:
+    def listen_until(self, enough: Callable[[], bool], patience_seconds: float = PATIENCE_SECONDS) -> None:
         """Take in events until there are enough; fails with what there is when there never are."""
-        ends_at = time.monotonic() + PATIENCE_SECONDS
+        ends_at = time.monotonic() + patience_seconds
         while not enough():
             if time.monotonic() > ends_at:
                 told = [(event["detail-type"], event["detail"]["photo"]["key"]) for event in self.seen]
-                pytest.fail(f"not within {PATIENCE_SECONDS:g} s; the events are {told}")
+                pytest.fail(f"not within {patience_seconds:g} s; the events are {told}")
             answer = self.sqs.receive_message(
                 QueueUrl=self._events_url, MaxNumberOfMessages=10, WaitTimeSeconds=1
             )

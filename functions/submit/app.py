@@ -21,13 +21,18 @@ from packshot.photo_store import PhotoStore
 from packshot.secret import api_key_reader
 from packshot.segmind import SegmindClient
 from packshot.settings import SubmitSettings, read_settings
-from packshot.submitting import Submitter
+from packshot.submitting import LeaseHeldError, Submitter
 from packshot.upload_queue import UploadQueue
 from packshot.workflow import Workflow
 
 logger = Logger()
 metrics = Metrics()
 processor = BatchProcessor(event_type=EventType.SQS)
+
+
+@cache
+def upload_queue() -> UploadQueue:
+    return UploadQueue(boto3.client("sqs", config=CONFIG), read_settings(SubmitSettings).upload_queue_url)
 
 
 @cache
@@ -38,7 +43,7 @@ def submitter() -> Submitter:
         photos=PhotoStore(s3, settings.image_transfer, settings.max_photo_bytes),
         table=JobTable(boto3.client("dynamodb", config=CONFIG), settings.job_table_name),
         segmind=SegmindClient(settings.segmind_base_url, api_key_reader(settings.api_key_secret_arn)),
-        queue=UploadQueue(boto3.client("sqs", config=CONFIG), settings.upload_queue_url),
+        queue=upload_queue(),
         workflow=Workflow(boto3.client("stepfunctions", config=CONFIG), settings.workflow_arn),
         bus=EventBus(boto3.client("events", config=CONFIG), settings.event_bus_name),
         scene=settings.scene(),
@@ -49,10 +54,14 @@ def submitter() -> Submitter:
 
 def submit(record: SQSRecord) -> None:
     message = parse_message(record.body)
-    if isinstance(message, UploadMessage):
-        job = submitter().upload(message.photo())
-    else:
-        job = submitter().job(message.job_id)
+    try:
+        if isinstance(message, UploadMessage):
+            job = submitter().upload(message.photo())
+        else:
+            job = submitter().job(message.job_id)
+    except LeaseHeldError as error:
+        upload_queue().hide(record.receipt_handle, error.until - datetime.now(UTC))
+        raise
     if job is None:
         logger.info("not a photo")
         return

@@ -18,19 +18,20 @@ from packshot import segmind_answers as answers
 from packshot.checking import Checker
 from packshot.downloads import Downloader
 from packshot.event_bus import EventBus, EventNotTakenError
-from packshot.events import event_of
+from packshot.events import DETAIL_TYPES, event_of
 from packshot.finalizing import Finalizer
 from packshot.http_session import NoRedirectSession
 from packshot.image_store import ImageStore
-from packshot.job import CLAIMABLE, EDGES, Image, Job, JobState
-from packshot.job_table import LEASE, JobTable, NewerKnown, PathOwned, Planned, Unmoved
+from packshot.job import CLAIMABLE, EDGES, Image, Job, JobState, ParkedCause
+from packshot.job_table import LEASE, OWED_DUE, QUEUED_DUE, JobTable, NewerKnown, PathOwned, Planned, Unmoved
 from packshot.photo import Photo, comparable_sequencer
 from packshot.photo_store import Overwritten, PhotoStore, ReadPhoto, Unusable
 from packshot.pictures import Picture
 from packshot.scene import CONTENT_TYPES, Scene, SceneRequest
 from packshot.segmind import SegmindClient
 from packshot.submitting import Submitter
-from packshot.upload_queue import MAX_DELAY, UploadQueue
+from packshot.sweeping import Sweeper
+from packshot.upload_queue import UploadQueue
 from packshot.workflow import Workflow
 
 if TYPE_CHECKING:
@@ -196,15 +197,18 @@ class FakeJobTable(JobTable):
         return self._outside.call(lambda: newest <= comparable_sequencer(photo.sequencer))
 
     def insert_ended(self, job: Job) -> Job:
-        return self._outside.call(lambda: self._standing(job.job_id) or self.keep(job))
+        owing = job.model_copy(update={"owes_event": True, "due_at": self._now() + OWED_DUE})
+        return self._outside.call(lambda: self._standing(job.job_id) or self.keep(owing))
 
     def claim(self, job_id: str) -> Job | Unmoved:
         return self._outside.call(lambda: self._claim(job_id))
 
     def _claim(self, job_id: str) -> Job | Unmoved:
         job, now = self._standing(job_id), self._now()
-        due = job is not None and job.due_at is not None and job.due_at <= now
-        if job is None or job.state not in CLAIMABLE or not (job.state is JobState.PLANNED or due):
+        if job is None or job.state not in CLAIMABLE or job.owes_event:
+            return Unmoved(job)
+        due = job.queued or (job.due_at is not None and job.due_at <= now)
+        if not (job.state is JobState.PLANNED or due):
             return Unmoved(job)
         lease_until = now + LEASE
         claimed: dict[str, Any] = {
@@ -213,6 +217,7 @@ class FakeJobTable(JobTable):
             "error": None,
             "lease_until": lease_until,
             "due_at": lease_until,
+            "queued": False,
             "attempt": job.attempt + 1,
             "updated_at": now,
         }
@@ -224,14 +229,44 @@ class FakeJobTable(JobTable):
     def _move(self, job: Job, to: JobState, changes: Mapping[str, Any]) -> Job | Unmoved:
         if to not in EDGES[job.state]:
             raise ValueError(f"no edge from {job.state} to {to}")
+        owes_event = to in DETAIL_TYPES
+        due_at = changes.get("due_at") or (self._now() + OWED_DUE if owes_event else None)
+        return self._change(
+            job, {**changes, "state": to, "due_at": due_at, "owes_event": owes_event, "queued": False}
+        )
+
+    def _change(self, job: Job, changes: Mapping[str, Any]) -> Job | Unmoved:
         standing = self._standing(job.job_id)
         if standing is None or (standing.state, standing.attempt) != (job.state, job.attempt):
             return Unmoved(standing)
-        update = {"due_at": None, **changes, "state": to, "updated_at": self._now()}
-        return self.keep(standing.model_copy(update=update))
+        return self.keep(standing.model_copy(update={**changes, "updated_at": self._now()}))
+
+    def settle(self, job: Job) -> Job:
+        due = {"due_at": None} if job.stands_still else {}
+        settled = self._outside.call(lambda: self._change(job, {"owes_event": False, **due}))
+        return (settled.job or job) if isinstance(settled, Unmoved) else settled
+
+    def next_attempt(self, job: Job) -> Job | Unmoved:
+        return self._outside.call(lambda: self._change(job, {"attempt": job.attempt + 1}))
 
     def remember_output(self, job: Job, output_url: str) -> None:
-        self._outside.call(lambda: self.rows[job.job_id].update(output_url=output_url))
+        self._outside.call(lambda: self._change(job, {"output_url": output_url}))
+
+    def due(self, cause: ParkedCause | None, limit: int) -> list[str]:
+        return self._outside.call(lambda: self._due(cause)[:limit])
+
+    def _due(self, cause: ParkedCause | None) -> list[str]:
+        now = self._now()
+        due = [(job.due_at, job.job_id) for job in self.jobs if job.due_at and job.cause == cause]
+        return [job_id for due_at, job_id in sorted(due) if due_at <= now]
+
+    def mark_queued(self, job_id: str) -> None:
+        self._outside.call(lambda: self._mark_queued(job_id))
+
+    def _mark_queued(self, job_id: str) -> None:
+        job, now = self._standing(job_id), self._now()
+        if job and job.due_at and job.due_at <= now:
+            self.keep(job.model_copy(update={"queued": True, "due_at": now + QUEUED_DUE}))
 
 
 class FakeSegmind(SegmindClient):
@@ -271,14 +306,14 @@ def _next(queued: list[Any]) -> Any:
 
 
 class FakeQueue(UploadQueue):
-    """Job messages with their delays; SQS takes no delay above 15 minutes."""
+    """The jobs that messages were sent for."""
 
     def __init__(self, outside: Outside) -> None:
         self._outside = outside
-        self.sent: list[tuple[str, timedelta]] = []
+        self.sent: list[str] = []
 
-    def send_job(self, job_id: str, delay: timedelta = timedelta()) -> None:
-        self._outside.call(lambda: self.sent.append((job_id, min(delay, MAX_DELAY))))
+    def send_job(self, job_id: str) -> None:
+        self._outside.call(lambda: self.sent.append(job_id))
 
 
 class FakeWorkflow(Workflow):
@@ -288,12 +323,15 @@ class FakeWorkflow(Workflow):
         self._outside = outside
         self.refusals = 0
         self.executions: dict[str, Job] = {}
+        self.closed: set[str] = set()
 
-    def start(self, job: Job) -> None:
+    def start(self, job: Job) -> bool:
         if self.refusals:
             self.refusals -= 1
             raise CrashError
-        self._outside.call(lambda: self.executions.setdefault(f"{job.job_id}-{job.attempt}", job))
+        name = f"{job.job_id}-{job.attempt}"
+        self._outside.call(lambda: self.executions.setdefault(name, job))
+        return name not in self.closed
 
 
 class FakeBus(EventBus):
@@ -394,6 +432,13 @@ class World:
             now=self.clock,
         )
         self.checker = Checker(segmind=self.segmind, now=self.clock)
+        self.sweeper = Sweeper(table=self.table, queue=self.queue, requests_a_minute=60)
+
+    def sweeps(self) -> list[str]:
+        """Sweep; the jobs that were queued."""
+        self.queue.sent.clear()
+        self.sweeper.sweep()
+        return list(self.queue.sent)
 
     def puts(self, photo: Photo, **metadata: str) -> Photo:
         """A whole photo is uploaded; what its event tells of it."""

@@ -21,7 +21,7 @@ from packshot.messages import JobMessage, parse_message
 from packshot.pictures import Picture
 from packshot.scene import MODEL, Scene
 from packshot.upload_queue import UploadQueue
-from packshot.workflow import Workflow, WorkflowState
+from packshot.workflow import Workflow, WorkflowState, job_of_execution
 from tests.unit.aws import a_client, stubbed
 from tests.unit.fakes import START, a_job
 
@@ -33,27 +33,20 @@ QUEUE = a_client("sqs")
 URL = "https://sqs.eu-west-1.amazonaws.com/123456789012/uploads"
 
 
-@pytest.mark.parametrize(
-    ("delay", "seconds"),
-    [
-        (timedelta(), 0),
-        (timedelta(seconds=-5), 0),
-        (timedelta(milliseconds=1), 1),
-        (timedelta(seconds=15), 15),
-        (timedelta(seconds=15, microseconds=1), 16),
-        (timedelta(minutes=15), 900),
-        (timedelta(days=1), 900),
-    ],
-)
-def test_a_job_message_comes_back_no_sooner_than_asked_and_as_late_as_sqs_allows(
-    delay: timedelta, seconds: int
-) -> None:
+def test_a_job_message_is_one_that_is_understood() -> None:
     body = f'{{"job_id":"{JOB_ID}"}}'
     with stubbed(QUEUE) as stub:
-        expected = {"QueueUrl": URL, "MessageBody": body, "DelaySeconds": seconds}
-        stub.add_response("send_message", {}, expected)
-        UploadQueue(QUEUE, URL).send_job(JOB_ID, delay)
+        stub.add_response("send_message", {}, {"QueueUrl": URL, "MessageBody": body})
+        UploadQueue(QUEUE, URL).send_job(JOB_ID)
     assert parse_message(body) == JobMessage(job_id=JOB_ID)
+
+
+@pytest.mark.parametrize(("seconds", "hidden"), [(-5, 0), (0, 0), (0.001, 1), (15, 15), (89.2, 90)])
+def test_a_received_message_is_put_off_no_shorter_than_asked(seconds: float, hidden: int) -> None:
+    with stubbed(QUEUE) as stub:
+        expected = {"QueueUrl": URL, "ReceiptHandle": "handle", "VisibilityTimeout": hidden}
+        stub.add_response("change_message_visibility", {}, expected)
+        UploadQueue(QUEUE, URL).hide("handle", timedelta(seconds=seconds))
 
 
 # -- the workflow --
@@ -84,10 +77,20 @@ def test_an_execution_is_named_for_its_attempt_and_carries_what_the_row_says() -
     assert WorkflowState.model_validate(state).submitted_at == START
 
 
-def test_an_execution_that_exists_is_started() -> None:
+@pytest.mark.parametrize(
+    ("status", "lives"), [("RUNNING", True), ("SUCCEEDED", False), ("FAILED", False), ("ABORTED", False)]
+)
+def test_an_execution_that_exists_is_looked_up(status: str, lives: bool) -> None:
+    execution = f"arn:aws:states:eu-west-1:123456789012:execution:workflow:{JOB_ID}-1"
     with stubbed(WORKFLOWS) as stub:
         stub.add_client_error("start_execution", "ExecutionAlreadyExists")
-        Workflow(WORKFLOWS, ARN).start(a_job())
+        answer = {"executionArn": execution, "stateMachineArn": ARN, "status": status, "startDate": START}
+        stub.add_response("describe_execution", answer, {"executionArn": execution})
+        assert Workflow(WORKFLOWS, ARN).start(a_job()) is lives
+
+
+def test_an_execution_tells_whose_it_is() -> None:
+    assert job_of_execution(f"{JOB_ID}-12") == JOB_ID
 
 
 def test_an_execution_that_cannot_be_started_is_told() -> None:

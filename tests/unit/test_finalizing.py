@@ -211,12 +211,13 @@ def test_a_job_that_is_not_there_is_left_alone(world: World) -> None:
 
 
 @pytest.mark.parametrize("state", sorted(ENDINGS - {JobState.REJECTED}))
-def test_a_job_that_ended_is_told_of_again_with_the_same_id(world: World, state: JobState) -> None:
-    job = world.table.keep(a_job(state, error=Reason(code="x", message="y")))
+def test_a_job_that_ended_is_told_of_if_it_still_is_to_be(world: World, state: JobState) -> None:
+    world.table.keep(a_job(state, error=Reason(code="x", message="y"), owes_event=True, due_at=START))
     for _ in range(2):
-        assert world.finalizer.finalize(job.job_id, 1) == job
-    assert len(world.bus.events) == 2
-    assert len(world.bus.ids) == 1
+        told = world.finalizer.finalize(a_job().job_id, 1)
+        assert told == world.table.only_job
+        assert (told.owes_event, told.due_at) == (False, None)
+    assert len(world.bus.events) == 1
 
 
 def test_an_event_that_the_bus_refused_is_told_the_next_time(world: World) -> None:

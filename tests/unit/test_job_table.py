@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from packshot.job import EDGES, Image, Job, JobState, ParkedCause, Reason
-from packshot.job_table import JobTable, NewerKnown, PathOwned, Planned, Unmoved
+from packshot.job_table import OWED_DUE, QUEUED_DUE, JobTable, NewerKnown, PathOwned, Planned, Unmoved
 from packshot.photo import comparable_sequencer
 from packshot.segmind_answers import Completed, request_outcome
 from tests.unit.aws import a_client, stubbed
@@ -207,13 +207,16 @@ def test_a_plan_that_met_another_writer_is_tried_again(stub: Stubber, table: Job
 REJECTED = a_job(JobState.REJECTED, attempt=0, error=Reason(code="EmptyFile", message="the file is empty"))
 
 
+OWING = REJECTED.model_copy(update={"owes_event": True, "due_at": START + OWED_DUE})
+
+
 def test_a_rejected_photo_has_its_row(stub: Stubber, table: JobTable) -> None:
     stub.add_response(
         "put_item",
         {},
-        {"TableName": "jobs", "Item": item(REJECTED), "ConditionExpression": "attribute_not_exists(pk)"},
+        {"TableName": "jobs", "Item": item(OWING), "ConditionExpression": "attribute_not_exists(pk)"},
     )
-    assert table.insert_ended(REJECTED) == REJECTED
+    assert table.insert_ended(REJECTED) == OWING
 
 
 def test_a_row_that_stands_is_not_written_over(stub: Stubber, table: JobTable) -> None:
@@ -278,16 +281,20 @@ def test_a_claim_is_conditional_counts_an_attempt_and_holds_a_lease(stub: Stubbe
         "lease_until": lease_until,
         "due_at": lease_until,
         "updated_at": "2026-03-14T09:30:00.000000Z",
+        "due_group": "turn",
+        "queued": False,
     }
     values = said["values"]
     assert values.pop(":one") == 1
+    assert (values.pop(":true"), values.pop(":false")) == (True, False)
     assert values.pop(":now") == "2026-03-14T09:30:00.000000Z"
     assert values.pop(":planned") == "PLANNED"
     assert set(values.values()) == {"PARKED", "UNCERTAIN"}
-    first, others = said["condition"].split(" OR ")
-    assert first == "state = :planned"
+    first, others, queued = said["condition"].split(" OR ")
+    assert first == "owes_event = :false AND (state = :planned"
     assert others.startswith("(state IN (")
-    assert others.endswith(") AND due_at <= :now)")
+    assert others.endswith(") AND (due_at <= :now")
+    assert queued == "queued = :true)))"
     assert set(others.partition("IN (")[2].partition(")")[0].split(", ")) == set(values)
 
 
@@ -324,13 +331,16 @@ def test_a_move_holds_only_if_the_job_is_where_it_was_thought_to_be(stub: Stubbe
             "due_at": "2026-03-14T09:31:00.000000Z",
             "error": {"code": "Parked:rate", "message": "slow down"},
             "updated_at": "2026-03-14T09:30:00.000000Z",
+            "due_group": "rate",
+            "owes_event": True,
+            "queued": False,
         },
         "remove": set(),
         "values": {":from": "CLAIMED", ":attempt": 2},
     }
 
 
-def test_an_ending_takes_the_due_time_away_and_keeps_the_numbers(stub: Stubber, table: JobTable) -> None:
+def test_an_ending_owes_its_event_for_a_while_and_keeps_the_numbers(stub: Stubber, table: JobTable) -> None:
     image = Image(
         bucket="images", key="a.webp", version_id=None, bytes=7, content_type="image/webp", width=1, height=2
     )
@@ -346,11 +356,71 @@ def test_an_ending_takes_the_due_time_away_and_keeps_the_numbers(stub: Stubber, 
     )
     assert moved == ended
     said = expressions(asked.only())
-    assert said["remove"] == {"due_at"}
+    assert said["remove"] == set()
+    assert said["set"]["due_at"] == "2026-03-14T09:32:00.000000Z"
+    assert said["set"]["owes_event"] is True
     assert said["set"]["inference_seconds"] == Decimal("13.06")
     assert said["set"]["cost_usd"] == Decimal("0.0891")
     assert said["set"]["error"] is None
     assert said["set"]["image"] == image.model_dump()
+
+
+@pytest.mark.parametrize(
+    ("state", "error", "removed"),
+    [
+        (JobState.COMPLETED, None, {"due_at"}),
+        (JobState.UNCERTAIN, Reason(code="PersonDecides", message="?"), {"due_at"}),
+        (JobState.UNCERTAIN, Reason(code="AnswerLost", message="?"), set()),
+        (JobState.PARKED, Reason(code="Parked:rate", message="?"), set()),
+    ],
+)
+def test_what_was_told_is_due_no_more_unless_it_waits(
+    stub: Stubber, table: JobTable, state: JobState, error: Reason | None, removed: set[str]
+) -> None:
+    job = a_job(state, error=error, owes_event=True, due_at=START)
+    asked = Asked(stub, job.model_copy(update={"owes_event": False}))
+    assert table.settle(job).owes_event is False
+    said = expressions(asked.only())
+    assert said["remove"] == removed
+    assert said["set"] == {"owes_event": False, "updated_at": "2026-03-14T09:30:00.000000Z"}
+    assert said["condition"] == "state = :from AND attempt = :attempt"
+
+
+def test_what_is_due_is_found_by_what_it_waits_for(stub: Stubber, table: JobTable) -> None:
+    for cause, group in ((None, "turn"), (ParkedCause.CREDITS, "credits")):
+        stub.add_response(
+            "query",
+            {"Items": [{"pk": {"S": f"job#{JOB_ID}"}, "due_at": {"S": "2026"}}]},
+            {
+                "TableName": "jobs",
+                "IndexName": "due",
+                "KeyConditionExpression": "due_group = :group AND due_at <= :now",
+                "ExpressionAttributeValues": {
+                    ":group": {"S": group},
+                    ":now": {"S": "2026-03-14T09:30:00.000000Z"},
+                },
+                "Limit": 60,
+            },
+        )
+        assert table.due(cause, 60) == [JOB_ID]
+
+
+def test_what_is_queued_may_be_claimed_and_is_due_again_later(stub: Stubber, table: JobTable) -> None:
+    asked = Asked(stub, a_job())
+    table.mark_queued(JOB_ID)
+    said = expressions(asked.only())
+    assert said["set"]["queued"] is True
+    assert START + timedelta(minutes=15) == START + QUEUED_DUE
+    assert said["set"]["due_at"] == "2026-03-14T09:45:00.000000Z"
+    assert said["condition"] == "due_at <= :now"
+
+
+def test_a_next_attempt_counts_and_keeps_the_rest(stub: Stubber, table: JobTable) -> None:
+    asked = Asked(stub, a_job(attempt=2))
+    assert table.next_attempt(a_job()) == a_job(attempt=2)
+    said = expressions(asked.only())
+    assert set(said["set"]) == {"attempt", "updated_at"}
+    assert said["condition"] == "state = :from AND attempt = :attempt"
 
 
 def test_a_move_that_came_too_late_changes_nothing(stub: Stubber, table: JobTable) -> None:

@@ -20,7 +20,7 @@ from packshot.job_table import LEASE
 from packshot.photo_store import URL_LIFETIME_SECONDS
 from packshot.polling import DEADLINE
 from packshot.scene import ASPECT_RATIOS, IMAGE_FORMATS, MAX_SEED, Scene
-from packshot.settings import FinalizeSettings, Settings, SubmitSettings
+from packshot.settings import FinalizeSettings, Settings, SubmitSettings, SweepSettings
 
 ROOT = Path(__file__).parents[2]
 
@@ -39,6 +39,7 @@ SETTINGS: dict[str, type[Settings]] = {
     "SubmitFunction": SubmitSettings,
     "CheckStatusFunction": Settings,
     "FinalizeFunction": FinalizeSettings,
+    "SweepFunction": SweepSettings,
 }
 # What Powertools reads, in every function.
 POWERTOOLS = {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE"}
@@ -87,11 +88,12 @@ def refers_to(value: Any, name: str) -> bool:
 
 
 def test_every_time_out_is_longer_than_what_it_waits_for() -> None:
-    submit, check, finalize = (FUNCTIONS[name]["Timeout"] for name in SETTINGS)
+    submit, check, finalize, sweep = (FUNCTIONS[name]["Timeout"] for name in SETTINGS)
     lease = LEASE.total_seconds()
     visibility = QUEUES["UploadQueue"]["VisibilityTimeout"]
     assert segmind.SUBMIT_TIMEOUT_SECONDS < submit < lease < visibility
     assert visibility >= 6 * submit
+    assert sweep < 60
     assert check > segmind.READ_TIMEOUT_SECONDS
     assert segmind.READ_TIMEOUT_SECONDS + FETCHES * downloads.TOTAL_TIMEOUT_SECONDS < finalize <= 900
 
@@ -152,12 +154,20 @@ def test_a_function_has_every_variable_that_it_reads_and_none_besides(function: 
     assert set(environment(function)) >= POWERTOOLS
 
 
+def of_plan(value: Any) -> str | None:
+    """What the mapping of plans gives for the plan that nobody chose."""
+    match value:
+        case {"Fn::FindInMap": ["Plans", {"Ref": "SegmindPlan"}, name]}:
+            return str(TEMPLATE["Mappings"]["Plans"][PARAMETERS["SegmindPlan"]["Default"]][name])
+    return None
+
+
 def with_defaults(function: str) -> dict[str, str]:
     """The environment of a stack where nobody chose anything; what AWS fills in is a word."""
     values = {}
     for name, value in environment(function).items():
         parameter = PARAMETERS.get(value.get("Ref")) if isinstance(value, dict) else None
-        values[name] = str(parameter["Default"]) if parameter else "made"
+        values[name] = str(parameter["Default"]) if parameter else of_plan(value) or "made"
     return values
 
 
@@ -226,7 +236,9 @@ ALLOWED = {
         "dynamodb:PutItem",
         "dynamodb:UpdateItem",
         "sqs:SendMessage",
+        "sqs:ChangeMessageVisibility",
         "states:StartExecution",
+        "states:DescribeExecution",
         "secretsmanager:GetSecretValue",
         "events:PutEvents",
     },
@@ -238,6 +250,7 @@ ALLOWED = {
         "secretsmanager:GetSecretValue",
         "events:PutEvents",
     },
+    "SweepFunction": {"dynamodb:Query", "dynamodb:GetItem", "dynamodb:UpdateItem", "sqs:SendMessage"},
 }
 
 

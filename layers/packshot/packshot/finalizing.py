@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, BinaryIO
 
 from packshot import segmind_answers as answers
+from packshot.announcing import announce
 from packshot.downloads import Downloader, ForbiddenOutputError
 from packshot.event_bus import EventBus
 from packshot.image_store import ImageStore
@@ -54,8 +55,7 @@ class Finalizer:
             return None
         if job.state in ENDINGS:
             # Finished before, perhaps without its event having got out: the same fact has the same id.
-            self.bus.announce(job)
-            return job
+            return announce(job, self.bus, self.table)
         if job.state is not JobState.SUBMITTED or job.request_id is None:
             return None
         return self._finish(job, job.request_id)
@@ -125,10 +125,8 @@ class Finalizer:
 
     def _end(self, job: Job, ending: JobState, **changes: Any) -> Job:
         moved = self.table.move(job, ending, **changes)
-        if isinstance(moved, Unmoved):
-            moved = moved.job or job
-        self.bus.announce(moved)
-        return moved
+        stands = (moved.job or job) if isinstance(moved, Unmoved) else moved
+        return announce(stands, self.bus, self.table)
 
 
 def _problem(job: Job, picture: Picture | NotAPicture) -> str | None:

@@ -61,6 +61,10 @@ ENDINGS = frozenset(state for state, following in EDGES.items() if not following
 CLAIMABLE = frozenset(state for state, following in EDGES.items() if _S.CLAIMED in following)
 
 
+# The code of an uncertain job that nothing more is done about by itself.
+PERSON_DECIDES = "PersonDecides"
+
+
 class Reason(BaseModel):
     """Why something did not go well: a stable code, and words for a person (the API's own where it spoke)."""
 
@@ -98,6 +102,8 @@ class Job(BaseModel):
     created_at: Moment
     updated_at: Moment
     due_at: Moment | None = None
+    queued: bool = False
+    owes_event: bool = False
     cause: ParkedCause | None = None
     attempt: int = 0
     lost_answers: int = 0
@@ -115,16 +121,27 @@ class Job(BaseModel):
     def row(self) -> dict[str, Any]:
         """The row as plain data, times as ISO 8601 text. What is unknown is null, so that it is seen to be.
 
-        Only `due_at` is left out when there is none: it is indexed, on rows that are not at their end.
+        Only `due_at` is left out when there is none: with `due_group` it is indexed, on rows that wait for
+        anything. `queued` says that a message is on its way, `owes_event` that the state is still to be told.
         """
-        row = self.model_dump(mode="json")
+        row = {**self.model_dump(mode="json"), "due_group": due_group(self.cause)}
         if self.due_at is None:
             del row["due_at"]
         return row
 
+    @property
+    def stands_still(self) -> bool:
+        """Whether nothing more will happen to it by itself."""
+        return self.state in ENDINGS or (self.error is not None and self.error.code == PERSON_DECIDES)
+
     def for_log(self) -> dict[str, Any]:
         """What a log line tells of a job."""
         return self.model_dump(mode="json", include=_LOGGED, exclude_none=True)
+
+
+def due_group(cause: ParkedCause | None) -> str:
+    """What a due row waits for: a cause of its own, or merely its turn."""
+    return cause or "turn"
 
 
 _LOGGED = {"job_id", "state", "cause", "attempt", "scene", "request_id", "image_key", "error", "photo"}

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 
-from packshot.job import CLAIMABLE, EDGES, Job, JobState, iso
+from packshot.events import DETAIL_TYPES
+from packshot.job import CLAIMABLE, EDGES, Job, JobState, ParkedCause, due_group, iso
 from packshot.photo import Photo, comparable_sequencer
 
 if TYPE_CHECKING:
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
 
 # Longer than the function that holds it may run (docs/operations.md), so that a live holder is never doubted.
 LEASE = timedelta(seconds=90)
+DUE_INDEX = "due"
+# An ending whose event did not get out is looked at again after this.
+OWED_DUE = timedelta(minutes=2)
+# So long a message that the sweep has sent may take to be worked on, until it is sent again.
+QUEUED_DUE = timedelta(minutes=15)
 
 
 @dataclass(frozen=True)
@@ -111,6 +117,7 @@ class JobTable:
 
     def insert_ended(self, job: Job) -> Job:
         """Write a job that is at its end from the start (rejected, superseded); the row that stands then."""
+        job = job.model_copy(update={"owes_event": True, "due_at": self._now() + OWED_DUE})
         try:
             self._client.put_item(
                 TableName=self._table_name, Item=_item(job), ConditionExpression="attribute_not_exists(pk)"
@@ -120,11 +127,16 @@ class JobTable:
         return job
 
     def claim(self, job_id: str) -> Job | Unmoved:
-        """Take a job for one submit, with a lease: one that is planned, or parked or uncertain and due."""
+        """Take a job for one submit, with a lease: one that is planned, or parked or uncertain and due.
+
+        A row whose event is still owed is not taken, or nobody could tell of that state any more.
+        """
         now = self._now()
         due_states = [state for state in CLAIMABLE if state is not JobState.PLANNED]
-        condition = "#state = :planned OR (#state IN ({}) AND due_at <= :now)".format(
-            ", ".join(f":{state.value.lower()}" for state in due_states)
+        waiting = ", ".join(f":{state.value.lower()}" for state in due_states)
+        condition = (
+            f"owes_event = :false AND (#state = :planned OR"
+            f" (#state IN ({waiting}) AND (due_at <= :now OR queued = :true)))"
         )
         return self._update(
             job_id,
@@ -134,36 +146,83 @@ class JobTable:
                 "error": None,
                 "lease_until": iso(now + LEASE),
                 "due_at": iso(now + LEASE),
+                "due_group": due_group(None),
+                "queued": False,
             },
             condition,
-            {":planned": JobState.PLANNED, ":now": iso(now)} | {f":{s.value.lower()}": s for s in due_states},
+            {":planned": JobState.PLANNED, ":now": iso(now), ":true": True, ":false": False}
+            | {f":{s.value.lower()}": s for s in due_states},
             new_attempt=True,
         )
 
     def move(self, job: Job, to: JobState, **changes: Any) -> Job | Unmoved:
         """Move a job along one edge, with what changes besides; only if it still is where `job` says it is.
 
-        Ending a job takes its `due_at` away. Raises ValueError on an edge that is not in the table of edges.
+        A state that has an event owes it until `settle`, and is due until then at least. Raises ValueError on
+        an edge that is not in the table of edges.
         """
         if to not in EDGES[job.state]:
             raise ValueError(f"no edge from {job.state} to {to}")
-        moved = job.model_copy(update={"due_at": None, **changes, "state": to})
-        row = moved.row()
-        written = {name: row.get(name) for name in {"state", "due_at", *changes}}
-        return self._update(
-            job.job_id,
-            written,
-            "#state = :from AND attempt = :attempt",
-            {":from": job.state, ":attempt": job.attempt},
+        owes_event = to in DETAIL_TYPES
+        due_at = changes.pop("due_at", None) or (self._now() + OWED_DUE if owes_event else None)
+        changes = {**changes, "state": to, "due_at": due_at, "owes_event": owes_event, "queued": False}
+        row = job.model_copy(update=changes).row()
+        return self._update_standing(job, {name: row.get(name) for name in {"due_group", *changes}})
+
+    def settle(self, job: Job) -> Job:
+        """The event of the state that a job is in was told; the row that stands then.
+
+        What stands still has nothing left to wait for.
+        """
+        due = {"due_at": None} if job.stands_still else {}
+        settled = self._update_standing(job, {"owes_event": False, **due})
+        return (settled.job or job) if isinstance(settled, Unmoved) else settled
+
+    def next_attempt(self, job: Job) -> Job | Unmoved:
+        """A new attempt at waiting for the same request: the name of the one before is used up."""
+        return self._update_standing(job, {}, new_attempt=True)
+
+    def due(self, cause: ParkedCause | None, limit: int) -> list[str]:
+        """Ids of jobs that are due, oldest first, of those parked for one cause or not parked at all.
+
+        From an index, which may lag behind: whoever acts on it has to look at the row.
+        """
+        answer = self._client.query(
+            TableName=self._table_name,
+            IndexName=DUE_INDEX,
+            KeyConditionExpression="due_group = :group AND due_at <= :now",
+            ExpressionAttributeValues={
+                ":group": _attribute(due_group(cause)),
+                ":now": _attribute(iso(self._now())),
+            },
+            Limit=limit,
+        )
+        return [str(_plain(item)["pk"]).removeprefix(_job_pk("")) for item in answer["Items"]]
+
+    def mark_queued(self, job_id: str) -> None:
+        """A message for a due job is on its way, which may claim it; it is due again when none comes."""
+        now = self._now()
+        self._update(
+            job_id,
+            {"queued": True, "due_at": iso(now + QUEUED_DUE)},
+            "due_at <= :now",
+            {":now": iso(now)},
         )
 
     def remember_output(self, job: Job, output_url: str) -> None:
         """Keep where the finished image can be fetched, before anything else is done with it."""
-        self._update(
+        self._update_standing(job, {"output_url": output_url})
+
+    def _update_standing(
+        self, job: Job, changes: Mapping[str, Any], *, new_attempt: bool = False
+    ) -> Job | Unmoved:
+        """Change a job's row, if it still is in the state and the attempt that `job` says."""
+        return self._update(
             job.job_id,
-            {"output_url": output_url},
+            changes,
             "#state = :from AND attempt = :attempt",
             {":from": job.state, ":attempt": job.attempt},
+            new_attempt=new_attempt,
         )
 
     def _update(

@@ -81,6 +81,14 @@ class FinalizeSettings(Settings):
     image_cache_control: Annotated[OptionalText, Field(alias="IMAGE_CACHE_CONTROL")] = None
 
 
+class SweepSettings(Settings):
+    """What SweepFunction needs."""
+
+    job_table_name: Annotated[str, Field(alias="JOB_TABLE_NAME", min_length=1)]
+    upload_queue_url: Annotated[str, Field(alias="UPLOAD_QUEUE_URL", min_length=1)]
+    requests_a_minute: Annotated[int, Field(alias="REQUESTS_A_MINUTE", ge=1)]
+
+
 def read_settings(kind: type[AnySettings]) -> AnySettings:
     """Read one function's settings. Raises pydantic's ValidationError, which names the variable."""
     return kind.model_validate(dict(os.environ))

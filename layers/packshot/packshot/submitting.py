@@ -11,12 +11,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from packshot import segmind_answers as answers
+from packshot.announcing import announce
 from packshot.event_bus import EventBus
-from packshot.job import Job, JobState, ParkedCause, Reason, job_id
+from packshot.job import ENDINGS, PERSON_DECIDES, Job, JobState, ParkedCause, Reason, job_id
 from packshot.job_table import JobTable, NewerKnown, PathOwned, Unmoved
 from packshot.photo import MAX_KEY_BYTES, Photo, image_key, is_photo_key
 from packshot.photo_store import Overwritten, PhotoStore, Unusable
-from packshot.polling import DEADLINE
 from packshot.scene import DEFAULT_SCENE, InvalidSceneError, Scene, scene_with_overrides
 from packshot.segmind import NoApiKeyError, SegmindClient
 from packshot.upload_queue import UploadQueue
@@ -30,6 +30,8 @@ KEY_PAUSE = timedelta(minutes=5)
 UNCERTAIN_PAUSE = timedelta(minutes=1)
 NOT_ACCEPTED_PAUSE = timedelta(seconds=15)
 MAX_NOT_ACCEPTED = 5
+# A submitted job is looked at again after this, and then as often: is it still waited for?
+SUBMITTED_DUE = timedelta(minutes=15)
 
 
 OVERWRITTEN = Reason(code="Overwritten", message="a newer upload took the photo's place before it was read")
@@ -38,6 +40,10 @@ NEWER_PHOTO = Reason(code="NewerPhoto", message="a newer photo under the same ke
 
 class LeaseHeldError(Exception):
     """Another worker holds the job's lease; the message has to come again after it."""
+
+    def __init__(self, job_id: str, until: datetime) -> None:
+        super().__init__(job_id)
+        self.until = until
 
 
 class UnknownJobError(Exception):
@@ -88,6 +94,12 @@ class Submitter:
         Raises LeaseHeldError, UnknownJobError, and whatever AWS raises: the message then comes again.
         """
         claimed = self.table.claim(wanted_id)
+        if isinstance(claimed, Unmoved) and claimed.job and claimed.job.owes_event:
+            # Told first, or nobody would hear of the state that a claim takes the job out of.
+            told = announce(claimed.job, self.bus, self.table)
+            if told.stands_still:
+                return told
+            claimed = self.table.claim(wanted_id)
         if isinstance(claimed, Job):
             return self._post(claimed)
         if claimed.job is None:
@@ -146,26 +158,22 @@ class Submitter:
                 error=reason,
             )
         )
-        self.bus.announce(ended)
-        return ended
+        return announce(ended, self.bus, self.table)
 
     def _resume(self, job: Job) -> Job:
         """Go on from where a message that was repeated finds the job. Never posts."""
         now = self.now()
         match job.state:
             case JobState.SUBMITTED:
-                self.workflow.start(job)
+                self._wait_for(job)
             case JobState.CLAIMED if job.lease_until and job.lease_until > now:
-                raise LeaseHeldError(job.job_id)
+                raise LeaseHeldError(job.job_id, job.lease_until)
             case JobState.CLAIMED:
                 return self._uncertain(job, "whoever submitted it ended before the answer was stored")
-            case JobState.PARKED | JobState.UNCERTAIN if job.due_at:
-                # Its event may still be owed: the same fact has the same id.
+            case _ if job.state in ENDINGS:
+                # Asked for again, told again: the same fact has the same id.
                 self.bus.announce(job)
-                self.queue.send_job(job.job_id, job.due_at - now)
-            case _:
-                # It ended, or its event may still be owed: the same fact has the same id.
-                self.bus.announce(job)
+        # What is parked or uncertain comes back when it is due.
         return job
 
     def _post(self, job: Job) -> Job:
@@ -215,15 +223,23 @@ class Submitter:
     def _submitted(self, job: Job, request_id: str) -> Job:
         now = self.now()
         submitted = self._move(
-            job, JobState.SUBMITTED, request_id=request_id, submitted_at=now, due_at=now + DEADLINE
+            job, JobState.SUBMITTED, request_id=request_id, submitted_at=now, due_at=now + SUBMITTED_DUE
         )
         if submitted.state is JobState.SUBMITTED:
-            self.workflow.start(submitted)
+            self._wait_for(submitted)
         return submitted
+
+    def _wait_for(self, job: Job) -> None:
+        """See to it that an execution waits for a submitted job: one that died is followed by the next."""
+        if self.workflow.start(job):
+            return
+        match self.table.next_attempt(job):
+            case Job() as next_job:
+                self.workflow.start(next_job)
 
     def _park(self, job: Job, cause: ParkedCause, pause: timedelta, message: str) -> Job:
         reason = Reason(code=f"Parked:{cause}", message=message)
-        return self._come_back(job, JobState.PARKED, pause, cause=cause, error=reason)
+        return self._move(job, JobState.PARKED, due_at=self.now() + pause, cause=cause, error=reason)
 
     def _not_accepted(self, job: Job, message: str) -> Job:
         """Nothing was taken, so nothing is paid: another attempt is free, and bounded."""
@@ -232,34 +248,20 @@ class Submitter:
         if count >= MAX_NOT_ACCEPTED:
             return self._move(job, JobState.FAILED, not_accepted=count, error=reason)
         pause = NOT_ACCEPTED_PAUSE * 2**job.not_accepted
-        return self._come_back(job, JobState.PLANNED, pause, not_accepted=count, error=reason)
+        return self._move(job, JobState.PLANNED, due_at=self.now() + pause, not_accepted=count, error=reason)
 
     def _uncertain(self, job: Job, message: str) -> Job:
         """The answer may have been yes: one more request for each such answer, up to the limit."""
         lost_answers = job.lost_answers + 1
         reason = Reason(code="AnswerLost", message=message)
+        due_at: datetime | None = self.now() + UNCERTAIN_PAUSE
         if lost_answers >= self.max_submits_per_job:
-            return self._move(
-                job,
-                JobState.UNCERTAIN,
-                lost_answers=lost_answers,
-                error=Reason(code="PersonDecides", message=message),
-                due_at=None,
-            )
-        return self._come_back(
-            job, JobState.UNCERTAIN, UNCERTAIN_PAUSE, lost_answers=lost_answers, error=reason
-        )
-
-    def _come_back(self, job: Job, to: JobState, pause: timedelta, **changes: Any) -> Job:
-        moved = self._move(job, to, due_at=self.now() + pause, **changes)
-        if moved.state is to:
-            self.queue.send_job(job.job_id, pause)
-        return moved
+            reason, due_at = Reason(code=PERSON_DECIDES, message=message), None
+        return self._move(job, JobState.UNCERTAIN, lost_answers=lost_answers, error=reason, due_at=due_at)
 
     def _move(self, job: Job, to: JobState, **changes: Any) -> Job:
         moved = self.table.move(job, to, **changes)
         if isinstance(moved, Unmoved):
             # Someone else moved it on meanwhile (the lease ran out): what stands is the truth.
             return moved.job or job
-        self.bus.announce(moved)
-        return moved
+        return announce(moved, self.bus, self.table)

@@ -26,14 +26,19 @@ class WorkflowState(BaseModel):
 
 
 class Workflow:
-    """Starts executions."""
+    """Starts executions, and knows which of them live."""
 
     def __init__(self, client: SFNClient, arn: str) -> None:
         self._client = client
         self._arn = arn
 
-    def start(self, job: Job) -> None:
-        """Start waiting for a submitted job. All comes from its row alone, so a repetition is the same."""
+    def start(self, job: Job) -> bool:
+        """Wait for a submitted job, unless it is waited for already; False when its attempt was used up.
+
+        All comes from the job's row alone, so a repetition asks for the same. The name of an execution that
+        has ended starts nothing for 90 days.
+        """
+        name = f"{job.job_id}-{job.attempt}"
         state = WorkflowState(
             job_id=job.job_id,
             attempt=job.attempt,
@@ -42,9 +47,16 @@ class Workflow:
             wait_seconds=FIRST_WAIT_SECONDS,
         )
         try:
-            self._client.start_execution(
-                stateMachineArn=self._arn, name=f"{job.job_id}-{job.attempt}", input=state.model_dump_json()
-            )
+            self._client.start_execution(stateMachineArn=self._arn, name=name, input=state.model_dump_json())
         except self._client.exceptions.ExecutionAlreadyExists:
             # AWS answers so for one that has ended; the local cloud also for one that runs.
-            return
+            execution = f"{self._arn.replace(':stateMachine:', ':execution:')}:{name}"
+            answer = self._client.describe_execution(executionArn=execution)
+            return answer["status"] in {"RUNNING", "PENDING_REDRIVE"}
+        return True
+
+
+def job_of_execution(name: str) -> str:
+    """The id of the job that an execution of this name waits for."""
+    job_id, _, _ = name.rpartition("-")
+    return job_id

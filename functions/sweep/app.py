@@ -1,0 +1,45 @@
+"""SweepFunction: every minute what is due, and at once the job of an execution that died."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import boto3
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from packshot.aws import CONFIG
+from packshot.job_table import JobTable
+from packshot.settings import SweepSettings, read_settings
+from packshot.sweeping import Sweeper
+from packshot.upload_queue import UploadQueue
+from packshot.workflow import job_of_execution
+
+logger = Logger()
+metrics = Metrics()
+
+
+@cache
+def sweeper() -> Sweeper:
+    settings = read_settings(SweepSettings)
+    return Sweeper(
+        table=JobTable(boto3.client("dynamodb", config=CONFIG), settings.job_table_name),
+        queue=UploadQueue(boto3.client("sqs", config=CONFIG), settings.upload_queue_url),
+        requests_a_minute=settings.requests_a_minute,
+    )
+
+
+@metrics.log_metrics
+@logger.inject_lambda_context(clear_state=True)
+def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
+    if event.get("source") == "aws.states":
+        job_id = job_of_execution(event["detail"]["name"])
+        logger.warning("an execution died", extra={"job_id": job_id, "status": event["detail"]["status"]})
+        sweeper().wake(job_id)
+        return {"queued": 1}
+    queued = sweeper().sweep()
+    metrics.add_metric(name="JobsQueuedAgain", unit=MetricUnit.Count, value=queued)
+    logger.info("sweep", extra={"queued": queued})
+    return {"queued": queued}

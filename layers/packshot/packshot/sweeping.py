@@ -1,0 +1,45 @@
+"""What is due comes back: a message for each job whose time has come, for SubmitFunction to go on with.
+
+The sweep decides nothing about a job. Whoever gets the message looks at the row; one too many does no harm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from packshot.job import ParkedCause
+from packshot.job_table import JobTable
+from packshot.upload_queue import UploadQueue
+
+# Messages a sweep for jobs that are not parked: most of them cost no request.
+MAX_TURNS = 300
+
+
+@dataclass(frozen=True)
+class Sweeper:
+    """The collaborators of a sweep; `requests_a_minute` is the plan's."""
+
+    table: JobTable
+    queue: UploadQueue
+    requests_a_minute: int
+
+    def sweep(self) -> int:
+        """Queue what is due, oldest first; how many jobs that were."""
+        queued = self._queue(self.table.due(None, MAX_TURNS))
+        left = self.requests_a_minute
+        for cause in ParkedCause:
+            if left > 0:
+                left -= self._queue(self.table.due(cause, left))
+        return queued + self.requests_a_minute - left
+
+    def wake(self, job_id: str) -> None:
+        """Queue one job at once."""
+        self.queue.send_job(job_id)
+
+    def _queue(self, job_ids: Sequence[str]) -> int:
+        for job_id in job_ids:
+            # In this order: a message too many is harmless, a job that only seems to be queued would wait.
+            self.queue.send_job(job_id)
+            self.table.mark_queued(job_id)
+        return len(job_ids)
