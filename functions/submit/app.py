@@ -15,6 +15,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from packshot.aws import CONFIG, PRESIGNING_CONFIG
 from packshot.event_bus import EventBus
+from packshot.image_store import ImageStore
 from packshot.job_table import JobTable
 from packshot.messages import UploadMessage, parse_message
 from packshot.photo_store import PhotoStore
@@ -45,6 +46,7 @@ def submitter() -> Submitter:
         segmind=SegmindClient(settings.segmind_base_url, api_key_reader(settings.api_key_secret_arn)),
         queue=upload_queue(),
         workflow=Workflow(boto3.client("stepfunctions", config=CONFIG), settings.workflow_arn),
+        images=ImageStore(s3, settings.output_bucket_name, settings.image_cache_control),
         bus=EventBus(boto3.client("events", config=CONFIG), settings.event_bus_name),
         scene=settings.scene(),
         max_submits_per_job=settings.max_submits_per_job,

@@ -160,10 +160,26 @@ def test_the_same_event_twice_is_one_request(shop: Shop) -> None:
     event = shop.event("twice/bag.jpg", "Scene Generated")
     before = _counts(shop)["accepted"]
     head = shop.s3.head_object(Bucket=shop.input_bucket, Key="twice/bag.jpg")
-    body = _object_created(shop, "twice/bag.jpg", etag=head["ETag"].strip('"'))
+    sequencer = shop.row(event["job_id"])["photo"]["sequencer"]
+    body = _object_created(shop, "twice/bag.jpg", etag=head["ETag"].strip('"'), sequencer=sequencer)
     shop.sqs.send_message(QueueUrl=shop.cloud.outputs["UploadQueueUrl"], MessageBody=body)
     shop.listen_until(lambda: [e["detail"] for e in shop.seen].count(event) == 2)
     assert _counts(shop)["accepted"] == before
+
+
+def test_a_then_b_then_a_again_ends_with_the_image_of_a_and_two_requests(shop: Shop) -> None:
+    """In the emulator's picture the product is what it was in the photo: its colour tells whose it is."""
+    before = _counts(shop)["accepted"]
+    key, image_key = "again/cup.jpg", "again/cup/default.webp"
+    versions = []
+    for number, colour in enumerate(("red", "blue", "red"), start=1):
+        shop.upload(key, packshot(colour=colour))
+        shop.listen_until(lambda number=number: len(_generated(shop, key)) == number)  # type: ignore[misc]
+        versions.append(_generated(shop, key)[-1]["image"]["version_id"])
+        red, _, blue = shop.image(image_key).convert("RGB").resize((9, 9)).getpixel((4, 5))  # type: ignore[misc]
+        assert (red > blue) is (colour == "red")
+    assert len(set(versions)) == 3
+    assert _counts(shop)["accepted"] - before == 2
 
 
 def test_a_failed_request_ends_in_a_record_and_an_event_with_the_api_s_words(shop: Shop) -> None:
@@ -215,17 +231,28 @@ def test_the_key_is_seen_by_the_api_alone_and_no_secret_is_written_down(shop: Sh
         assert "X-Amz-Signature" not in text
 
 
-def _object_created(shop: Shop, key: str, etag: str = "d41d8cd98f00b204e9800998ecf8427e") -> str:
+def _object_created(
+    shop: Shop,
+    key: str,
+    etag: str = "d41d8cd98f00b204e9800998ecf8427e",
+    sequencer: str = "00FFFFFFFFFFFFFFFF",
+) -> str:
     return json.dumps(
         {
             "detail-type": "Object Created",
             "source": "aws.s3",
             "detail": {
                 "bucket": {"name": shop.input_bucket},
-                "object": {"key": key, "size": 1000, "etag": etag, "sequencer": "00FFFFFFFFFFFFFFFF"},
+                "object": {"key": key, "size": 1000, "etag": etag, "sequencer": sequencer},
             },
         }
     )
+
+
+def _generated(shop: Shop, key: str) -> list[dict[str, Any]]:
+    """The different facts that were told of images of that photo."""
+    details = [event["detail"] for event in shop.seen if event["detail-type"] == "Scene Generated"]
+    return list({detail["id"]: detail for detail in details if detail["photo"]["key"] == key}.values())
 
 
 def _counts(shop: Shop) -> dict[str, Any]:

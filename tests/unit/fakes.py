@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
 
+from botocore.exceptions import ClientError
+from botocore.response import StreamingBody
 from PIL import Image as Pillow
 
 from packshot import segmind_answers as answers
@@ -22,12 +24,21 @@ from packshot.events import DETAIL_TYPES, event_of
 from packshot.finalizing import Finalizer
 from packshot.http_session import NoRedirectSession
 from packshot.image_store import ImageStore
-from packshot.job import CLAIMABLE, EDGES, Image, Job, JobState, ParkedCause
-from packshot.job_table import LEASE, OWED_DUE, QUEUED_DUE, JobTable, NewerKnown, PathOwned, Planned, Unmoved
+from packshot.job import CLAIMABLE, EDGES, Job, JobState, ParkedCause
+from packshot.job_table import (
+    BY_ORDER,
+    LEASE,
+    OWED_DUE,
+    QUEUED_DUE,
+    JobTable,
+    NewerKnown,
+    PathOwned,
+    Planned,
+    Unmoved,
+)
 from packshot.photo import Photo, comparable_sequencer
 from packshot.photo_store import Overwritten, PhotoStore, ReadPhoto, Unusable
-from packshot.pictures import Picture
-from packshot.scene import CONTENT_TYPES, Scene, SceneRequest
+from packshot.scene import Scene, SceneRequest
 from packshot.segmind import SegmindClient
 from packshot.submitting import Submitter
 from packshot.sweeping import Sweeper
@@ -178,7 +189,16 @@ class FakeJobTable(JobTable):
         if newer_known and not all(standing):
             return NewerKnown()
         if newer_known or any(standing):
-            return Planned(tuple(job for job in standing if job))
+            found = [job for job in standing if job]
+            if not newer_known:
+                self.newest[owner] = sequencer
+                found = [
+                    self.keep(job.model_copy(update={"photo": photo, "uploaded_again": True}))
+                    if job.photo.sequencer != photo.sequencer
+                    else job
+                    for job in found
+                ]
+            return Planned(tuple(found))
         self.newest[owner] = sequencer
         for job in jobs:
             self.owners[job.image_key or ""] = owner
@@ -231,8 +251,19 @@ class FakeJobTable(JobTable):
             raise ValueError(f"no edge from {job.state} to {to}")
         owes_event = to in DETAIL_TYPES
         due_at = changes.get("due_at") or (self._now() + OWED_DUE if owes_event else None)
+        standing = self._standing(job.job_id)
+        if to in BY_ORDER and standing and standing.photo.sequencer != job.photo.sequencer:
+            return Unmoved(standing)
         return self._change(
-            job, {**changes, "state": to, "due_at": due_at, "owes_event": owes_event, "queued": False}
+            job,
+            {
+                **changes,
+                "state": to,
+                "due_at": due_at,
+                "owes_event": owes_event,
+                "queued": False,
+                "uploaded_again": False,
+            },
         )
 
     def _change(self, job: Job, changes: Mapping[str, Any]) -> Job | Unmoved:
@@ -376,26 +407,49 @@ class FakeDownloader(Downloader):
         return io.BytesIO(_next(self.files))
 
 
-@dataclass(frozen=True)
-class FakeImageStore(ImageStore):
-    """Versions of images, by key."""
+class FakeOutputBucket:
+    """A versioned bucket as S3's client shows it, with conditional writes; somebody may come in between."""
 
-    versions: dict[str, list[bytes]] = field(default_factory=dict)
+    def __init__(self, outside: Outside) -> None:
+        self._outside = outside
+        self.versions: dict[str, list[tuple[bytes, dict[str, str]]]] = {}
+        self.in_between: list[Callable[[], object]] = []
 
-    def publish(self, job: Job, file: BinaryIO, picture: Picture) -> Image:
-        key = job.image_key or ""
-        file.seek(0)
-        data = file.read()
-        self.versions.setdefault(key, []).append(data)
-        return Image(
-            bucket=self.bucket,
-            key=key,
-            version_id=f"version-{len(self.versions[key])}",
-            bytes=len(data),
-            content_type=CONTENT_TYPES[picture.format],
-            width=picture.width,
-            height=picture.height,
-        )
+    def head_object(self, **asked: Any) -> dict[str, Any]:
+        try:
+            return self._outside.call(lambda: self._found(asked))
+        finally:
+            if self.in_between:
+                self.in_between.pop(0)()
+
+    def get_object(self, **asked: Any) -> dict[str, Any]:
+        found = self._outside.call(lambda: self._found(asked))
+        return {**found, "Body": StreamingBody(io.BytesIO(found["data"]), len(found["data"]))}
+
+    def put_object(self, **asked: Any) -> dict[str, Any]:
+        return self._outside.call(lambda: self._put(asked))
+
+    def _found(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        versions = self.versions.get(asked["Key"], [])
+        number = int(asked.get("VersionId", f"version-{len(versions)}").removeprefix("version-"))
+        if not 1 <= number <= len(versions):
+            raise ClientError({"Error": {"Code": "NoSuchKey", "Message": ""}}, "HeadObject")
+        data, metadata = versions[number - 1]
+        return {
+            "ETag": f'"{hash(data)}"',
+            "VersionId": f"version-{number}",
+            "ContentLength": len(data),
+            "Metadata": metadata,
+            "data": data,
+        }
+
+    def _put(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        versions = self.versions.setdefault(asked["Key"], [])
+        standing = self._found({"Key": asked["Key"]})["ETag"] if versions else None
+        if ("IfNoneMatch" in asked and standing) or asked.get("IfMatch", standing) != standing:
+            raise ClientError({"Error": {"Code": "PreconditionFailed", "Message": ""}}, "PutObject")
+        versions.append((asked["Body"].read(), asked["Metadata"]))
+        return {"VersionId": f"version-{len(versions)}"}
 
 
 class World:
@@ -411,7 +465,8 @@ class World:
         self.workflow = FakeWorkflow(self.outside)
         self.bus = FakeBus(self.outside)
         self.downloader = FakeDownloader(frozenset({"images.segmind.com"}), 1_000_000, NoRedirectSession())
-        self.images = FakeImageStore(cast("S3Client", None), "images", None)
+        self.output_bucket = FakeOutputBucket(self.outside)
+        self.images = ImageStore(cast("S3Client", self.output_bucket), "images", None)
         self.submitter = Submitter(
             photos=self.photos,
             table=self.table,
@@ -419,6 +474,7 @@ class World:
             queue=self.queue,
             workflow=self.workflow,
             bus=self.bus,
+            images=self.images,
             scene=Scene(prompt="in a bright living room"),
             max_submits_per_job=3,
             now=self.clock,
@@ -439,6 +495,12 @@ class World:
         self.queue.sent.clear()
         self.sweeper.sweep()
         return list(self.queue.sent)
+
+    @property
+    def images_made(self) -> dict[str, list[bytes]]:
+        """The versions of each image in the output bucket, the current one last."""
+        versions = self.output_bucket.versions
+        return {key: [data for data, _ in standing] for key, standing in versions.items()}
 
     def puts(self, photo: Photo, **metadata: str) -> Photo:
         """A whole photo is uploaded; what its event tells of it."""

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from packshot.event_bus import EventBus, EventNotTakenError
 from packshot.events import event_of
-from packshot.image_store import ImageStore, image_metadata
+from packshot.image_store import ImageStore, Newer, image_metadata
 from packshot.job import Image, JobState
 from packshot.messages import JobMessage, parse_message
 from packshot.pictures import Picture
@@ -149,13 +149,19 @@ class FromItsStart:
         return 0
 
 
-def published(cache_control: str | None, expected: dict[str, Any], **answer: Any) -> Image:
+def published(
+    cache_control: str | None, standing: dict[str, Any] | None, expected: dict[str, Any], **answer: Any
+) -> Image | Newer:
     file = io.BytesIO(b"image")
     file.seek(3)
     with stubbed(IMAGES) as stub:
+        located = {"Bucket": "images", "Key": "shoes/red/default.webp"}
+        if standing is None:
+            stub.add_client_error("head_object", "404", http_status_code=404)
+        else:
+            stub.add_response("head_object", standing, located)
         whole = {
-            "Bucket": "images",
-            "Key": "shoes/red/default.webp",
+            **located,
             "Body": FromItsStart(),
             "ContentType": "image/webp",
             "Metadata": image_metadata(a_job()),
@@ -165,8 +171,9 @@ def published(cache_control: str | None, expected: dict[str, Any], **answer: Any
         return ImageStore(IMAGES, "images", cache_control).publish(a_job(), file, Picture("webp", 800, 600))
 
 
-def test_an_image_is_put_with_its_type_and_told_with_its_version() -> None:
-    assert published("public, max-age=300", {"CacheControl": "public, max-age=300"}, VersionId="v1") == Image(
+def test_an_image_is_put_with_its_type_where_none_is_and_told_with_its_version() -> None:
+    expected = {"CacheControl": "public, max-age=300", "IfNoneMatch": "*"}
+    assert published("public, max-age=300", None, expected, VersionId="v1") == Image(
         bucket="images",
         key="shoes/red/default.webp",
         version_id="v1",
@@ -177,13 +184,15 @@ def test_an_image_is_put_with_its_type_and_told_with_its_version() -> None:
     )
 
 
-def test_without_a_cache_control_none_is_set() -> None:
-    assert published(None, {}).version_id is None
+def test_an_image_replaces_what_was_looked_at_and_nothing_else() -> None:
+    standing = {"ETag": '"e1"', "Metadata": {"packshot-sequencer": "00"}}
+    assert isinstance(published(None, standing, {"IfMatch": '"e1"'}), Image)
 
 
 def test_an_image_says_what_it_takes_to_make_it_again() -> None:
     assert image_metadata(a_job()) == {
         "packshot-job-id": JOB_ID,
+        "packshot-sequencer": "0055AED6DCD90281E5".ljust(64, "0"),
         "packshot-scene": "default",
         "packshot-seed": "7",
         "packshot-model": MODEL,

@@ -112,9 +112,22 @@ def test_the_same_fact_has_the_same_id_however_it_is_told(state: JobState) -> No
     assert detail(a_job(state))["id"] == detail(again)["id"]
 
 
+def an_image(version_id: str) -> Image:
+    return Image(
+        bucket="images",
+        key="shoes/red/default.webp",
+        version_id=version_id,
+        bytes=1,
+        content_type="image/webp",
+        width=1,
+        height=1,
+    )
+
+
 def test_different_facts_have_different_ids() -> None:
     facts = [a_job(state, attempt=attempt) for state in DETAIL_TYPES for attempt in (1, 2)]
     facts.append(a_job(JobState.PARKED, job_id="f" * 32))
+    facts += [a_job(JobState.COMPLETED, image=an_image(version)) for version in ("v1", "v2")]
     assert len({detail(fact)["id"] for fact in facts}) == len(facts)
 
 

@@ -40,7 +40,7 @@ def failed(world: World, job: Job, code: str) -> str:
     assert job.due_at is None
     assert job.error is not None
     assert job.error.code == code
-    assert not world.images.versions
+    assert not world.images_made
     assert world.bus.told == ["Scene Failed"]
     assert world.bus.events[0][1]["reason"] == job.error.model_dump()
     return job.error.message
@@ -64,7 +64,7 @@ def test_a_finished_request_becomes_an_image_a_record_and_an_event(world: World)
         width=80,
         height=60,
     )
-    assert world.images.versions == {"shoes/red/default.webp": [data]}
+    assert world.images_made == {"shoes/red/default.webp": [data]}
     assert world.downloader.fetched == [OUTPUT_URL]
     assert world.bus.told == ["Scene Generated"]
     assert world.bus.events[0][1]["image"] == job.image.model_dump()
@@ -84,7 +84,7 @@ def test_an_image_that_came_with_the_answer_is_published(world: World) -> None:
         image_key="shoes/red/default.png",
     )
     assert job.state is JobState.COMPLETED
-    assert world.images.versions == {"shoes/red/default.png": [data]}
+    assert world.images_made == {"shoes/red/default.png": [data]}
     assert not world.downloader.fetched
     assert (job.inference_seconds, job.cost_usd) == (None, None)
 
@@ -264,4 +264,4 @@ def test_a_crash_at_any_line_ends_in_one_ending_that_is_told(
     assert len(world.bus.ids) == 1
     told = {"COMPLETED": "Scene Generated", "FAILED": "Scene Failed"}[ended.state]
     assert set(world.bus.told) == {told}
-    assert bool(world.images.versions) == (ended.state is JobState.COMPLETED)
+    assert bool(world.images_made) == (ended.state is JobState.COMPLETED)

@@ -152,6 +152,36 @@ def test_a_plan_that_was_made_before_is_found_though_a_newer_photo_came(
     assert table.plan(PLANNED.photo, [PLANNED]) == Planned((PLANNED,))
 
 
+def test_the_same_photo_again_is_the_newest_with_the_job_that_it_has(stub: Stubber, table: JobTable) -> None:
+    earlier = PLANNED.photo.model_copy(update={"sequencer": "0054", "etag": "old"})
+    standing = PLANNED.model_copy(update={"state": JobState.COMPLETED, "photo": earlier})
+    cancelled(stub, "None", "None", FAILED)
+    get_item(stub, f"job#{JOB_ID}", item(standing))
+    photo_write, _, _ = planned_writes()
+    job_write = {
+        "Update": {
+            "TableName": "jobs",
+            "Key": KEY,
+            "UpdateExpression": "SET photo = :photo, uploaded_again = :again",
+            "ExpressionAttributeValues": {
+                ":photo": serialize(PLANNED.photo.model_dump()),
+                ":again": {"BOOL": True},
+            },
+        }
+    }
+    stub.add_response("transact_write_items", {}, {"TransactItems": [photo_write, job_write]})
+    again = standing.model_copy(update={"photo": PLANNED.photo, "uploaded_again": True})
+    assert table.plan(PLANNED.photo, [PLANNED]) == Planned((again,))
+
+
+def test_the_same_photo_again_gives_way_to_a_newer_one(stub: Stubber, table: JobTable) -> None:
+    standing = PLANNED.model_copy(update={"photo": PLANNED.photo.model_copy(update={"sequencer": "0054"})})
+    cancelled(stub, "None", "None", FAILED)
+    get_item(stub, f"job#{JOB_ID}", item(standing))
+    cancelled(stub, FAILED, "None")
+    assert table.plan(PLANNED.photo, [PLANNED]) == Planned((standing,))
+
+
 @pytest.mark.parametrize(
     ("known", "is_newest"), [(None, True), ("0055", True), ("0056", False), ("00550", True), ("00551", False)]
 )
@@ -334,6 +364,7 @@ def test_a_move_holds_only_if_the_job_is_where_it_was_thought_to_be(stub: Stubbe
             "due_group": "rate",
             "owes_event": True,
             "queued": False,
+            "uploaded_again": False,
         },
         "remove": set(),
         "values": {":from": "CLAIMED", ":attempt": 2},
@@ -363,6 +394,17 @@ def test_an_ending_owes_its_event_for_a_while_and_keeps_the_numbers(stub: Stubbe
     assert said["set"]["cost_usd"] == Decimal("0.0891")
     assert said["set"]["error"] is None
     assert said["set"]["image"] == image.model_dump()
+
+
+@pytest.mark.parametrize("ending", [JobState.COMPLETED, JobState.SUPERSEDED])
+def test_what_depends_on_the_order_of_photos_holds_only_for_the_photo_that_was_seen(
+    stub: Stubber, table: JobTable, ending: JobState
+) -> None:
+    asked = Asked(stub, a_job(ending))
+    table.move(a_job(), ending)
+    said = expressions(asked.only())
+    assert said["condition"].endswith(" AND photo.sequencer = :sequencer")
+    assert said["values"][":sequencer"] == a_job().photo.sequencer
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ SUBMIT = {
     "EVENT_BUS_NAME": "packshot",
     "UPLOAD_QUEUE_URL": "https://sqs.example/uploads",
     "WORKFLOW_ARN": "arn:workflow",
+    "OUTPUT_BUCKET_NAME": "images",
     "IMAGE_TRANSFER": "inline",
     "MAX_PHOTO_BYTES": "20000000",
     "MAX_SUBMITS_PER_JOB": "3",

@@ -100,8 +100,9 @@ def event_of(job: Job) -> Event | None:
 
 
 def _event_id(job: Job) -> str:
-    """The fact is that this attempt of this job entered this state."""
-    fact = json.dumps([job.job_id, job.attempt, job.state])
+    """The fact is that this attempt of this job entered this state, with this image if it has one."""
+    image = [job.image.key, job.image.version_id] if job.image else []
+    fact = json.dumps([job.job_id, job.attempt, job.state, *image])
     return hashlib.sha256(fact.encode()).hexdigest()[:32]
 
 

@@ -12,8 +12,8 @@ from packshot import segmind_answers as answers
 from packshot.announcing import announce
 from packshot.downloads import Downloader, ForbiddenOutputError
 from packshot.event_bus import EventBus
-from packshot.image_store import ImageStore
-from packshot.job import ENDINGS, Job, JobState, Reason
+from packshot.image_store import ImageStore, Newer
+from packshot.job import ENDINGS, NEWER_PHOTO, Job, JobState, Reason
 from packshot.job_table import JobTable, Unmoved
 from packshot.pictures import NotAPicture, Picture, read_picture
 from packshot.polling import DEADLINE
@@ -90,8 +90,13 @@ class Finalizer:
             return self._end(job, JobState.FAILED, error=made.reason, **measured)
         file, picture = made
         with file:
-            image = self.images.publish(job, file, picture)
-        return self._end(job, JobState.COMPLETED, image=image, error=None, output_url=None, **measured)
+            published = self.images.publish(job, file, picture)
+            if isinstance(published, Newer):
+                late = self.images.set_aside(job, file, picture)
+                return self._end(
+                    job, JobState.SUPERSEDED, image=late, error=NEWER_PHOTO, output_url=None, **measured
+                )
+        return self._end(job, JobState.COMPLETED, image=published, error=None, output_url=None, **measured)
 
     def _fetch(self, job: Job, output: answers.Output) -> tuple[BinaryIO, Picture] | _Wrong:
         wrong = _Wrong(Reason(code="NoOutput", message="nothing was fetched"))
@@ -125,8 +130,11 @@ class Finalizer:
 
     def _end(self, job: Job, ending: JobState, **changes: Any) -> Job:
         moved = self.table.move(job, ending, **changes)
-        stands = (moved.job or job) if isinstance(moved, Unmoved) else moved
-        return announce(stands, self.bus, self.table)
+        if isinstance(moved, Unmoved):
+            moved = moved.job or job
+            if (moved.state, moved.attempt) == (job.state, job.attempt):
+                raise NotFinishedError("the photo was uploaded again meanwhile")
+        return announce(moved, self.bus, self.table)
 
 
 def _problem(job: Job, picture: Picture | NotAPicture) -> str | None:

@@ -52,12 +52,13 @@ EDGES: dict[JobState, frozenset[JobState]] = {
     _S.PARKED: frozenset({_S.CLAIMED, _S.SUPERSEDED}),
     _S.UNCERTAIN: frozenset({_S.CLAIMED, _S.SUBMITTED, _S.FAILED, _S.SUPERSEDED}),
     _S.SUBMITTED: frozenset({_S.COMPLETED, _S.FAILED, _S.SUPERSEDED}),
-    _S.COMPLETED: frozenset(),
+    # The same photo came again as the newest: its image is made the current one, or is still to be made.
+    _S.COMPLETED: frozenset({_S.COMPLETED}),
+    _S.SUPERSEDED: frozenset({_S.COMPLETED, _S.PLANNED}),
     _S.FAILED: frozenset(),
     _S.REJECTED: frozenset(),
-    _S.SUPERSEDED: frozenset(),
 }
-ENDINGS = frozenset(state for state, following in EDGES.items() if not following)
+ENDINGS = frozenset({_S.COMPLETED, _S.FAILED, _S.REJECTED, _S.SUPERSEDED})
 CLAIMABLE = frozenset(state for state, following in EDGES.items() if _S.CLAIMED in following)
 
 
@@ -72,6 +73,9 @@ class Reason(BaseModel):
 
     code: str
     message: str
+
+
+NEWER_PHOTO = Reason(code="NewerPhoto", message="a newer photo under the same key came first")
 
 
 class Image(BaseModel):
@@ -104,6 +108,7 @@ class Job(BaseModel):
     due_at: Moment | None = None
     queued: bool = False
     owes_event: bool = False
+    uploaded_again: bool = False
     cause: ParkedCause | None = None
     attempt: int = 0
     lost_answers: int = 0
@@ -122,7 +127,8 @@ class Job(BaseModel):
         """The row as plain data, times as ISO 8601 text. What is unknown is null, so that it is seen to be.
 
         Only `due_at` is left out when there is none: with `due_group` it is indexed, on rows that wait for
-        anything. `queued` says that a message is on its way, `owes_event` that the state is still to be told.
+        anything. `queued` says that a message is on its way, `owes_event` that the state is still to be told,
+        `uploaded_again` that the same photo came anew since the state was entered.
         """
         row = {**self.model_dump(mode="json"), "due_group": due_group(self.cause)}
         if self.due_at is None:

@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+from botocore.exceptions import ClientError
 
 from packshot.events import DETAIL_TYPES
 from packshot.job import CLAIMABLE, EDGES, Job, JobState, ParkedCause, due_group, iso
@@ -28,6 +29,10 @@ DUE_INDEX = "due"
 OWED_DUE = timedelta(minutes=2)
 # So long a message that the sweep has sent may take to be worked on, until it is sent again.
 QUEUED_DUE = timedelta(minutes=15)
+
+
+# Whether a job ends so depends on which photo is the newest.
+BY_ORDER = frozenset({JobState.COMPLETED, JobState.SUPERSEDED})
 
 
 @dataclass(frozen=True)
@@ -80,14 +85,12 @@ class JobTable:
         try:
             self._client.transact_write_items(TransactItems=writes)
         except self._client.exceptions.TransactionCanceledException as error:
-            reasons = error.response["CancellationReasons"]
-            if any(reason.get("Code") not in {"None", "ConditionalCheckFailed"} for reason in reasons):
-                raise
-            return self._why_not_planned(jobs, [reason.get("Code") != "None" for reason in reasons])
+            failed = _failed_conditions(error)
+            return self._why_not_planned(photo, jobs, failed)
         return Planned(tuple(jobs))
 
     def _why_not_planned(
-        self, jobs: Sequence[Job], failed: Sequence[bool]
+        self, photo: Photo, jobs: Sequence[Job], failed: Sequence[bool]
     ) -> Planned | PathOwned | NewerKnown:
         """Which of the conditions of `plan` stood in the way, in the order of its writes."""
         newer_known, *rest = failed
@@ -98,7 +101,22 @@ class JobTable:
         standing = [self.get(job.job_id) for job in jobs]
         if newer_known and not all(standing):
             return NewerKnown()
-        return Planned(tuple(job for job in standing if job is not None))
+        found = [job for job in standing if job is not None]
+        if not newer_known and any(job.photo.sequencer != photo.sequencer for job in found):
+            found = self._uploaded_again(photo, found)
+        return Planned(tuple(found))
+
+    def _uploaded_again(self, photo: Photo, jobs: Sequence[Job]) -> list[Job]:
+        """The same bytes came again, later: their jobs are the newest photo's, whatever became of them."""
+        again = [job.model_copy(update={"photo": photo, "uploaded_again": True}) for job in jobs]
+        writes = [self._photo_write(photo, again), *(self._photo_of_job_write(job) for job in again)]
+        try:
+            self._client.transact_write_items(TransactItems=writes)
+        except self._client.exceptions.TransactionCanceledException as error:
+            # Only the photo's row has a condition: a newer one came meanwhile.
+            _failed_conditions(error)
+            return list(jobs)
+        return again
 
     def get(self, job_id: str) -> Job | None:
         """The job's row as it stands, or None."""
@@ -158,16 +176,19 @@ class JobTable:
     def move(self, job: Job, to: JobState, **changes: Any) -> Job | Unmoved:
         """Move a job along one edge, with what changes besides; only if it still is where `job` says it is.
 
-        A state that has an event owes it until `settle`, and is due until then at least. Raises ValueError on
-        an edge that is not in the table of edges.
+        A state that has an event owes it until `settle`, and is due until then at least. What depends on the
+        order of photos holds only if the photo did not come again meanwhile. Raises ValueError on an edge
+        that is not in the table of edges.
         """
         if to not in EDGES[job.state]:
             raise ValueError(f"no edge from {job.state} to {to}")
         owes_event = to in DETAIL_TYPES
         due_at = changes.pop("due_at", None) or (self._now() + OWED_DUE if owes_event else None)
-        changes = {**changes, "state": to, "due_at": due_at, "owes_event": owes_event, "queued": False}
+        changes = {**changes, "state": to, "due_at": due_at, "owes_event": owes_event}
+        changes |= {"queued": False, "uploaded_again": False}
         row = job.model_copy(update=changes).row()
-        return self._update_standing(job, {name: row.get(name) for name in {"due_group", *changes}})
+        written = {name: row.get(name) for name in {"due_group", *changes}}
+        return self._update_standing(job, written, same_photo=to in BY_ORDER)
 
     def settle(self, job: Job) -> Job:
         """The event of the state that a job is in was told; the row that stands then.
@@ -214,16 +235,15 @@ class JobTable:
         self._update_standing(job, {"output_url": output_url})
 
     def _update_standing(
-        self, job: Job, changes: Mapping[str, Any], *, new_attempt: bool = False
+        self, job: Job, changes: Mapping[str, Any], *, new_attempt: bool = False, same_photo: bool = False
     ) -> Job | Unmoved:
         """Change a job's row, if it still is in the state and the attempt that `job` says."""
-        return self._update(
-            job.job_id,
-            changes,
-            "#state = :from AND attempt = :attempt",
-            {":from": job.state, ":attempt": job.attempt},
-            new_attempt=new_attempt,
-        )
+        condition = "#state = :from AND attempt = :attempt"
+        values = {":from": job.state, ":attempt": job.attempt}
+        if same_photo:
+            condition += " AND photo.sequencer = :sequencer"
+            values[":sequencer"] = job.photo.sequencer
+        return self._update(job.job_id, changes, condition, values, new_attempt=new_attempt)
 
     def _update(
         self,
@@ -278,6 +298,19 @@ class JobTable:
             }
         }
 
+    def _photo_of_job_write(self, job: Job) -> TransactWriteItemTypeDef:
+        return {
+            "Update": {
+                "TableName": self._table_name,
+                "Key": _key(_job_pk(job.job_id)),
+                "UpdateExpression": "SET photo = :photo, uploaded_again = :again",
+                "ExpressionAttributeValues": {
+                    ":photo": _attribute(job.photo.model_dump(mode="json")),
+                    ":again": _attribute(job.uploaded_again),
+                },
+            }
+        }
+
     def _path_write(self, job: Job, owner: str) -> TransactWriteItemTypeDef:
         return {
             "Update": {
@@ -303,6 +336,14 @@ class JobTable:
             TableName=self._table_name, Key=_key(f"path#{image_key}"), ConsistentRead=True
         ).get("Item", {})
         return str(_plain(item).get("photo_owner", ""))
+
+
+def _failed_conditions(error: ClientError) -> list[bool]:
+    """Which writes of a cancelled transaction met a false condition. Raises it again when others failed."""
+    reasons = error.response.get("CancellationReasons", [])
+    if any(reason.get("Code") not in {"None", "ConditionalCheckFailed"} for reason in reasons):
+        raise error
+    return [reason.get("Code") != "None" for reason in reasons]
 
 
 _serializer = TypeSerializer()

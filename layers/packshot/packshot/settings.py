@@ -46,6 +46,8 @@ class SubmitSettings(Settings):
     event_bus_name: Annotated[str, Field(alias="EVENT_BUS_NAME", min_length=1)]
     upload_queue_url: Annotated[str, Field(alias="UPLOAD_QUEUE_URL", min_length=1)]
     workflow_arn: Annotated[str, Field(alias="WORKFLOW_ARN", min_length=1)]
+    output_bucket_name: Annotated[str, Field(alias="OUTPUT_BUCKET_NAME", min_length=1)]
+    image_cache_control: Annotated[OptionalText, Field(alias="IMAGE_CACHE_CONTROL")] = None
     image_transfer: Annotated[ImageTransfer, Field(alias="IMAGE_TRANSFER")] = "url"
     max_photo_bytes: Annotated[int, Field(alias="MAX_PHOTO_BYTES", gt=0)]
     max_submits_per_job: Annotated[int, Field(alias="MAX_SUBMITS_PER_JOB", ge=1)]

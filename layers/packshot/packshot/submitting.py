@@ -13,7 +13,18 @@ from typing import Any
 from packshot import segmind_answers as answers
 from packshot.announcing import announce
 from packshot.event_bus import EventBus
-from packshot.job import ENDINGS, PERSON_DECIDES, Job, JobState, ParkedCause, Reason, job_id
+from packshot.image_store import ImageStore
+from packshot.job import (
+    ENDINGS,
+    NEWER_PHOTO,
+    PERSON_DECIDES,
+    Image,
+    Job,
+    JobState,
+    ParkedCause,
+    Reason,
+    job_id,
+)
 from packshot.job_table import JobTable, NewerKnown, PathOwned, Unmoved
 from packshot.photo import MAX_KEY_BYTES, Photo, image_key, is_photo_key
 from packshot.photo_store import Overwritten, PhotoStore, Unusable
@@ -35,7 +46,6 @@ SUBMITTED_DUE = timedelta(minutes=15)
 
 
 OVERWRITTEN = Reason(code="Overwritten", message="a newer upload took the photo's place before it was read")
-NEWER_PHOTO = Reason(code="NewerPhoto", message="a newer photo under the same key came first")
 
 
 class LeaseHeldError(Exception):
@@ -68,6 +78,7 @@ class Submitter:
     queue: UploadQueue
     workflow: Workflow
     bus: EventBus
+    images: ImageStore
     scene: Scene
     max_submits_per_job: int
     now: Callable[[], datetime]
@@ -170,10 +181,24 @@ class Submitter:
                 raise LeaseHeldError(job.job_id, job.lease_until)
             case JobState.CLAIMED:
                 return self._uncertain(job, "whoever submitted it ended before the answer was stored")
+            case JobState.COMPLETED | JobState.SUPERSEDED if job.parameters:
+                return self._asked_again(job)
             case _ if job.state in ENDINGS:
                 # Asked for again, told again: the same fact has the same id.
                 self.bus.announce(job)
         # What is parked or uncertain comes back when it is due.
+        return job
+
+    def _asked_again(self, job: Job) -> Job:
+        """If the photo of a job that ended is the newest (again), its image has to be the current one."""
+        if self.table.is_newest(job.photo):
+            if job.state is JobState.SUPERSEDED and job.image is None and job.uploaded_again:
+                planned = self._move(job, JobState.PLANNED, due_at=self.now() + PLANNED_DUE, error=None)
+                return self.job(job.job_id) if planned.state is JobState.PLANNED else planned
+            current = self.images.republish(job, job.image) if job.image else None
+            if isinstance(current, Image) and current != job.image:
+                return self._move(job, JobState.COMPLETED, image=current, error=None)
+        self.bus.announce(job)
         return job
 
     def _post(self, job: Job) -> Job:
@@ -186,7 +211,11 @@ class Submitter:
             self.table.move(job, JobState.PLANNED, due_at=job.due_at)
             raise
         if isinstance(image_1, _NotSent):
-            return self._move(job, image_1.ending, error=image_1.reason)
+            ended = self._move(job, image_1.ending, error=image_1.reason)
+            if ended.state is JobState.CLAIMED:
+                # The photo came again meanwhile, and may be the newest now.
+                return self._move(job, JobState.PLANNED, due_at=self.now())
+            return ended
         try:
             outcome = self.segmind.submit(job.parameters.request(image_1, job.seed))
         except NoApiKeyError as error:
