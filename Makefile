@@ -21,7 +21,7 @@ demo: setup ## see photos become scenes on this machine: no account, no key
 	@.venv/bin/packshot demo
 
 demo-live: setup ## the same against Segmind: SEGMIND_API_KEY=... make demo-live PHOTOS=folder/
-	@.venv/bin/packshot demo --live --photos "$(PHOTOS)"
+	@.venv/bin/packshot demo --live --photos "$(PHOTOS)" $(if $(YES),--yes)
 
 test: setup-check ## every test that needs no account: unit, contract, and integration in the local cloud
 	.venv/bin/pytest -n 2 --dist loadfile tests/unit tests/contract tests/integration
@@ -61,7 +61,8 @@ lock: ## compile the pinned files again; UPGRADE=--upgrade takes the newest vers
 	cd requirements && $(COMPILE) sam.in -o sam.txt
 
 clean: ## remove what these targets made
-	rm -rf .venv .venv-sam .venv-lock .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf .venv .venv-sam .venv-lock .aws-sam .packshot .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 setup-check: setup
 	@sh requirements/install .venv $(LOCAL) requirements/check.txt

@@ -15,6 +15,7 @@ import os
 import platform
 import subprocess
 import sys
+import tempfile
 import venv
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +27,8 @@ def main(directory: Path, files: list[Path]) -> None:
     with _alone():
         wanted = {str(file): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
         wanted["made in"] = str(directory.resolve())  # the scripts in it hold this path: none survives a move
+        if "PYTHON" in os.environ:
+            wanted["python"] = platform.python_version()
         record = directory / ".installed"
         installed = _read(record) if (directory / "bin/python").exists() else {}
         missing = [name for name, digest in wanted.items() if installed.get(name) != digest]
@@ -34,7 +37,7 @@ def main(directory: Path, files: list[Path]) -> None:
         record.unlink(missing_ok=True)
         # A lock file that changed may have dropped a package: only a new environment is sure not to hold it.
         changed = [name for name in missing if name in installed and not name.endswith(".toml")]
-        if changed or not installed:
+        if changed or not installed or "python" in missing:
             _say(f"{directory}: a new environment, Python {platform.python_version()}")
             venv.create(directory, clear=True, symlinks=True, with_pip=True)
             installed, missing = {}, list(wanted)
@@ -57,11 +60,13 @@ def _read(record: Path) -> dict[str, str]:
 
 
 def _pip(directory: Path, *arguments: str) -> None:
-    subprocess.run(
-        [directory / "bin/python", "-m", "pip", "install", "-qq", *arguments],
-        check=True,
-        env=os.environ | {"PIP_DISABLE_PIP_VERSION_CHECK": "1"},
-    )
+    # What pip cannot clear up when it is interrupted goes with this folder, or with the environment.
+    with tempfile.TemporaryDirectory(dir=directory, ignore_cleanup_errors=True) as folder:
+        subprocess.run(
+            [directory / "bin/python", "-m", "pip", "install", "-qq", *arguments],
+            check=True,
+            env=os.environ | {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "TMPDIR": str(Path(folder).resolve())},
+        )
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from rich.text import Text
 
 from packshot.job import Job, JobState
 from packshot.pictures import Picture, read_picture
-from packshot_cli.demo_photos import FOLDER, SAMPLES, DemoPhoto, find_photos
+from packshot_cli.demo_photos import FOLDER, SAMPLES, DemoPhoto, find_photos, passed_over
 from packshot_cli.errors import DemoError, LocalCloudError
 from packshot_cli.event_tap import tap
 from packshot_cli.gallery import Exhibit, Gallery, page
@@ -46,6 +46,7 @@ LIVE_PATIENCE_SECONDS = 600.0
 EVENTS_WITHIN_SECONDS = 5.0
 LOOK_EVERY_SECONDS = 0.4
 PIPE_COLUMNS = 200
+PASSED_OVER_SHOWN = 8
 
 
 @dataclass(frozen=True)
@@ -82,8 +83,9 @@ def run(
         with stopping_at_signals():
             segmind, folder = choose(os.environ, photos, seconds, live=live)
             found = find_photos(folder)
+            _tell_passed_over(console, folder, found)
             if live:
-                _agree_to_pay(console, len(found), ask=not yes and sys.stdin.isatty())
+                _agree_to_pay(console, len(found), agreed=yes)
             sending = True
             code = show(console, found, segmind, output, keep=keep)
     except (DemoError, LocalCloudError) as error:
@@ -91,6 +93,9 @@ def run(
         raise typer.Exit(1) from None
     except (BotoCoreError, ClientError) as error:
         typer.echo(f"The local cloud did not do as asked: {one_line(str(error))}", err=True)
+        raise typer.Exit(1) from None
+    except OSError as error:
+        typer.echo(f"{error.filename or 'The output'} cannot be written: {error.strerror}", err=True)
         raise typer.Exit(1) from None
     except StopError as stop:
         paid = ". What Segmind took before will be paid" if live and sending else ""
@@ -162,10 +167,13 @@ class _Demo:
         self._console.print(events_shown(list(self._tap.heard.values()), self._console.width))
 
         lines = lines_of(self._uploaded, jobs, datetime.now(UTC), self._segmind.seconds)
-        exhibits = self._exhibits(lines)
-        gallery = Gallery(exhibits, self._segmind.is_emulated, total_seconds, datetime.now(UTC))
-        (self._folder.making / PAGE).write_text(page(gallery), encoding="utf-8")
-        self._folder.publish()
+        try:
+            exhibits = self._exhibits(lines)
+            gallery = Gallery(exhibits, self._segmind.is_emulated, total_seconds, datetime.now(UTC))
+            (self._folder.making / PAGE).write_text(page(gallery), encoding="utf-8")
+        finally:
+            # On a full disk too: what was fetched until then may have been paid for.
+            self._folder.publish()
 
         self._console.print()
         for line in lines:
@@ -175,7 +183,8 @@ class _Demo:
         self._console.print(
             f"{counted(images, 'image')} of {counted(len(lines), 'job')} in {total_seconds:.1f} s"
         )
-        self._console.print(Text(f"Images  {self._folder.path / FOLDER}"), soft_wrap=True)
+        if images:
+            self._console.print(Text(f"Images  {self._folder.path / FOLDER}"), soft_wrap=True)
         self._console.print(Text(f"Page    {self._folder.path / PAGE}"), soft_wrap=True)
         return 0 if images == len(lines) else 1
 
@@ -258,15 +267,29 @@ def _console() -> Console:
     return Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_COLUMNS)
 
 
-def _agree_to_pay(console: Console, photos: int, *, ask: bool) -> None:
-    """Say what it may cost, and ask when there is someone to ask. Raises DemoError on a no."""
+def _tell_passed_over(console: Console, folder: Path, found: Sequence[DemoPhoto]) -> None:
+    names = passed_over(folder, found)
+    if names:
+        shown = ", ".join(names[:PASSED_OVER_SHOWN])
+        more = f" and {len(names) - PASSED_OVER_SHOWN} more" if len(names) > PASSED_OVER_SHOWN else ""
+        console.print(
+            Text(f"Passed over, being no .jpg, .jpeg, .png or .webp: {shown}{more}"), soft_wrap=True
+        )
+
+
+def _agree_to_pay(console: Console, photos: int, *, agreed: bool) -> None:
+    """Say what it may cost, and ask for a yes if none was given. Raises DemoError without one."""
     console.print(
         f"Segmind will be paid for up to {counted(photos, 'image')}: about ${photos * PRICE_USD:.2f}, "
         f"at ${PRICE_USD} an image (the average in August 2026)",
         soft_wrap=True,
     )
-    if not ask:
+    if agreed:
         return
+    if not sys.stdin.isatty():
+        raise DemoError(
+            "Nothing was sent, nothing is paid: there is nobody to ask, and no --yes (make: YES=1)"
+        )
     try:
         agreed = Confirm.ask("Go on?", console=console, default=False)
     except EOFError:
@@ -305,11 +328,14 @@ def _keep(console: Console, cloud: LocalCloud) -> None:
     told = cloud.description()
     console.print(
         "\nThe local cloud stays until Ctrl-C. In another shell, with the AWS CLI:\n"
-        f"export AWS_ENDPOINT_URL={told['endpoint_url']} AWS_REGION={told['region']}"
+        f"export AWS_ENDPOINT_URL={told['endpoint_url']} AWS_DEFAULT_REGION={told['region']}"
         f" AWS_ACCESS_KEY_ID={told['access_key_id']} AWS_SECRET_ACCESS_KEY={told['secret_access_key']}\n"
         f"aws s3 cp photo.jpg s3://{cloud.outputs['InputBucketName']}/\n"
-        f"aws s3 ls --recursive s3://{cloud.outputs['OutputBucketName']}/",
+        f"aws s3 ls --recursive s3://{cloud.outputs['OutputBucketName']}/\n"
+        "What became of each photo, and why:\n"
+        f"aws dynamodb scan --table-name {cloud.outputs['JobTableName']}",
         soft_wrap=True,
     )
     with suppress(StopError):
         cloud.stay()
+    console.print("Stopped: nothing is left running")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,7 @@ PROMPTS = {
     "sofa": "Place the sofa in a bright modern living room with tall windows, a wool rug and soft daylight",
     "mug": "Place the mug on a wooden kitchen counter in warm morning light, herbs out of focus",
     "table-lamp": "Place the lamp on a bedside table in a calm bedroom at dusk, its shade glowing softly",
-    "handbag": "Place the handbag on a cafe chair on a sunny terrace, a street of pale stone out of focus",
+    "handbag": "Place the handbag on the pavement of a sunny city street, its houses and lights out of focus",
     "perfume": "Place the perfume on a marble vanity among fresh flowers, with a gentle golden backlight",
 }
 
@@ -47,7 +48,9 @@ def find_photos(folder: Path) -> list[DemoPhoto]:
         if Path(name).suffix.lower() in SUFFIXES and is_photo_key(key := f"{FOLDER}/{name}")
     ]
     if not found:
-        raise DemoError(f"{folder} holds no photo: put a .jpg, .jpeg, .png or .webp there")
+        raise DemoError(
+            f"{folder} holds no photo: put a .jpg, .jpeg, .png or .webp there, not into a folder in it"
+        )
     if len(found) > MAX_PHOTOS:
         raise DemoError(
             f"{folder} holds {len(found):,} photos, a demo takes up to {MAX_PHOTOS}: choose fewer"
@@ -55,5 +58,15 @@ def find_photos(folder: Path) -> list[DemoPhoto]:
     for photo in found:
         # A name that is no UTF-8 is not printable either: Python reads it with lone surrogates.
         if not photo.key.isprintable():
-            raise DemoError(f"{folder} holds a name that cannot be a key: {photo.file.name!a}")
+            raise DemoError(
+                f"{folder} holds a file whose name has characters that cannot be shown, {photo.file.name!a}:"
+                " rename it"
+            )
     return found
+
+
+def passed_over(folder: Path, found: Sequence[DemoPhoto]) -> list[str]:
+    """The names of what a folder holds besides the photos that were found; hidden ones are not counted."""
+    taken = {photo.file.name for photo in found}
+    names = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+    return [name for name in names if name not in taken]

@@ -76,7 +76,7 @@ def page(gallery: Gallery) -> str:
 </main>
 <footer>
 <p>Made on <time datetime="{gallery.made_at.isoformat()}">{gallery.made_at:%-d %B %Y, %H:%M} UTC</time>
-by <code>packshot demo</code>. The pictures are in the folder of this page.</p>
+by <code>packshot demo</code>. All that is shown is in the folder of this page.</p>
 </footer>
 </body>
 </html>
@@ -85,6 +85,8 @@ by <code>packshot demo</code>. The pictures are in the folder of this page.</p>
 
 def _lead(gallery: Gallery) -> str:
     took = f"<strong>{gallery.total_seconds:.1f} seconds</strong> from the first upload to the last image"
+    if not any(exhibit.image_file for exhibit in gallery.exhibits):
+        return f"No image came within <strong>{gallery.total_seconds:.1f} seconds</strong>."
     if gallery.emulated:
         return f"{took}, on this machine alone."
     costs = [exhibit.job.cost_usd if exhibit.job else None for exhibit in gallery.exhibits]
@@ -107,7 +109,9 @@ def _exhibit(exhibit: Exhibit, emulated: bool) -> str:
     name = escape(exhibit.photo_key.rsplit("/", 1)[-1])
     job = exhibit.job
     prompt = f'<p class="prompt">{escape(job.parameters.prompt)}</p>' if job and job.parameters else ""
-    facts = "\n".join(f"<div><dt>{term}</dt><dd>{fact}</dd></div>" for term, fact in _facts(exhibit))
+    facts = "\n".join(
+        f"<div><dt>{term}</dt><dd>{fact}</dd></div>" for term, fact in _facts(exhibit, emulated)
+    )
     return f"""<article>
 <h2>{name}</h2>
 <div class="pair">
@@ -150,10 +154,7 @@ def _scene(exhibit: Exhibit, name: str, emulated: bool) -> str:
 def _picture(file: str, alt: str, width: int, height: int) -> str:
     """A picture that is a link to itself; the alternative text is escaped already."""
     address = escape(quote(file))
-    return (
-        f'<a href="{address}"><img src="{address}" alt="{alt}" width="{width}" height="{height}" '
-        'loading="lazy" decoding="async"></a>'
-    )
+    return f'<a href="{address}"><img src="{address}" alt="{alt}" width="{width}" height="{height}"></a>'
 
 
 def _why(job: Job | None) -> str:
@@ -167,7 +168,7 @@ def _why(job: Job | None) -> str:
     )
 
 
-def _facts(exhibit: Exhibit) -> Iterable[tuple[str, str]]:
+def _facts(exhibit: Exhibit, emulated: bool) -> Iterable[tuple[str, str]]:
     """Terms and facts, both as HTML."""
     job = exhibit.job
     if job is None:
@@ -175,15 +176,23 @@ def _facts(exhibit: Exhibit) -> Iterable[tuple[str, str]]:
         return
     ended_well = job.state is JobState.COMPLETED
     yield "State", f'<span class="{"good" if ended_well else "bad"}">{escape(job.state)}</span>'
-    yield "Photo to image", _UNKNOWN if exhibit.seconds is None else f"{exhibit.seconds:.1f} s"
-    yield "Inference", _UNKNOWN if job.inference_seconds is None else f"{job.inference_seconds:.1f} s"
-    yield "Cost", _UNKNOWN if job.cost_usd is None else f"${job.cost_usd:.4f}"
+    if exhibit.seconds is not None:
+        yield "Photo to image" if job.image else "After", f"{exhibit.seconds:.1f} s"
+    if job.request_id:
+        yield "Inference", _UNKNOWN if job.inference_seconds is None else f"{job.inference_seconds:.1f} s"
+        yield "Cost", _cost(job, emulated)
     if job.image:
         yield "Size", f"{job.image.width} &times; {job.image.height} px"
         yield "Bytes", f'<span title="{job.image.bytes:,} bytes">{bytes_in_words(job.image.bytes)}</span>'
         yield "Format", escape(_FORMATS.get(job.image.content_type, job.image.content_type))
-    yield "Seed", _UNKNOWN if job.seed is None else str(job.seed)
-    if job.image_key:
-        yield "Image", f"<code>{escape(job.image_key)}</code>"
+        yield "Image", f"<code>{escape(job.image.key)}</code>"
+    if job.seed is not None:
+        yield "Seed", str(job.seed)
     if job.request_id:
         yield "Request", f"<code>{escape(job.request_id)}</code>"
+
+
+def _cost(job: Job, emulated: bool) -> str:
+    if emulated:
+        return "nothing: emulated"
+    return _UNKNOWN if job.cost_usd is None else f"${job.cost_usd:.4f}"

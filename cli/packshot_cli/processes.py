@@ -103,8 +103,11 @@ def environment(folder: str, variables: Mapping[str, str]) -> dict[str, str]:
 
 
 def last_words(lines: Sequence[str]) -> str:
-    """The last line with a letter or digit in it, without the frame that a terminal program draws."""
+    """The last line with a letter or digit in it, without the frame that a terminal program draws.
+
+    A line of JSON is a record of something else: metrics, for one.
+    """
     for line in reversed(lines):
-        if any(character.isalnum() for character in line):
+        if any(character.isalnum() for character in line) and not line.startswith("{"):
             return line.strip(" │|")
     return ""

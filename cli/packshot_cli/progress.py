@@ -23,6 +23,8 @@ _CAUSES_FOR_A_PERSON = frozenset({ParkedCause.KEY, ParkedCause.CREDITS, ParkedCa
 _NEARLY_DONE = 0.97
 _WORDS_KEPT = 120
 _NARROW_COLUMNS = 80
+# Keys and ids do not fit a table of events in the usual 80 columns.
+_NARROW_EVENTS_COLUMNS = 120
 _STYLES = {
     JobState.COMPLETED: "green",
     JobState.FAILED: "red",
@@ -154,11 +156,11 @@ class Changes:
         self._console = console
         self._uploaded = uploaded
         self._expected_seconds = expected_seconds
-        self._told: set[tuple[str, str, str]] = set()
+        self._told: set[tuple[str, str, str, int]] = set()
 
     def show(self, jobs: Sequence[Job]) -> None:
         for line in lines_of(self._uploaded, jobs, datetime.now(UTC), self._expected_seconds):
-            change = (line.photo, line.scene, line.state_name)
+            change = (line.photo, line.scene, line.state_name, line.job.attempt if line.job else 0)
             if change not in self._told:
                 self._told.add(change)
                 parts = (f"{line.seconds:6.1f} s", line.state_name, line.photo, line.scene, line.words)
@@ -203,7 +205,7 @@ def _bar(line: Line) -> RenderableType:
 
 def events_shown(events: Sequence[HeardEvent], columns: int) -> RenderableType:
     """What the bus said, in short: a table, or paragraphs where that would be too narrow."""
-    if columns < _NARROW_COLUMNS:
+    if columns < _NARROW_EVENTS_COLUMNS:
         return Group(*(_paragraph(event) for event in events))
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("event", no_wrap=True)

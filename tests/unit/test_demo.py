@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 from collections.abc import Callable
@@ -85,7 +86,7 @@ def test_photos_are_told_by_their_names(tmp_path: Path) -> None:
         ([], "holds no photo"),
         (["notes.txt"], "holds no photo"),
         ([f"{number}.jpg" for number in range(MAX_PHOTOS + 1)], f"holds {MAX_PHOTOS + 1} photos"),
-        (["new\nline.jpg"], "cannot be a key"),
+        (["new\nline.jpg"], "cannot be shown"),
     ],
 )
 def test_a_folder_that_cannot_be_shown_is_refused_in_a_line(
@@ -185,12 +186,50 @@ def test_a_live_demo_says_first_what_it_may_cost(
         (tmp_path / name).touch()
     monkeypatch.setenv("SEGMIND_API_KEY", KEY)
 
-    result = CliRunner().invoke(app, ["demo", "--live", "--photos", str(tmp_path)])
+    result = CliRunner().invoke(app, ["demo", "--live", "--yes", "--photos", str(tmp_path)])
 
     assert result.exit_code == 0
     assert started == [3]
     assert "3 images: about $0.27" in result.output
     assert KEY not in result.output
+
+
+def test_where_nobody_can_be_asked_nothing_is_paid_without_a_yes(
+    started: list[int], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "a.jpg").touch()
+    monkeypatch.setenv("SEGMIND_API_KEY", KEY)
+
+    result = CliRunner().invoke(app, ["demo", "--live", "--photos", str(tmp_path)])
+
+    assert result.exit_code == 1
+    assert not started
+    assert "nothing is paid" in result.output
+
+
+def test_what_is_passed_over_is_named(started: list[int], tmp_path: Path) -> None:
+    for name in ("a.jpg", "b.gif", "notes.txt", ".hidden"):
+        (tmp_path / name).touch()
+    (tmp_path / "shoes").mkdir()
+
+    result = CliRunner().invoke(app, ["demo", "--photos", str(tmp_path)])
+
+    assert started == [1]
+    assert "b.gif, notes.txt, shoes" in result.output
+    assert ".hidden" not in result.output
+
+
+def test_a_disk_that_is_full_is_told_in_a_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def full(*_: object, **__: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device", "scene.webp")
+
+    (tmp_path / "a.jpg").touch()
+    monkeypatch.setattr("packshot_cli.demo.show", full)
+
+    result = CliRunner().invoke(app, ["demo", "--photos", str(tmp_path)])
+
+    assert result.exit_code == 1
+    assert result.output == "scene.webp cannot be written: No space left on device\n"
 
 
 @pytest.mark.parametrize(("answer", "begun"), [("y\n", [1]), ("n\n", []), ("\n", []), ("", [])])

@@ -97,7 +97,7 @@ def read(*exhibits: Exhibit, emulated: bool = True) -> Page:
 
 
 def test_a_photo_stands_beside_its_scene_with_all_its_facts() -> None:
-    shown = read(an_exhibit(COMPLETED))
+    shown = read(an_exhibit(COMPLETED), emulated=False)
 
     photo, scene = shown.pictures
     assert (photo["src"], photo["width"], photo["height"]) == ("photos/catalogue/red.jpg", "640", "480")
@@ -113,11 +113,24 @@ def test_a_photo_stands_beside_its_scene_with_all_its_facts() -> None:
         "Bytes": "182 kB",
         "Format": "WebP",
         "Seed": "123456",
-        "Image": "shoes/red/default.webp",
+        "Image": "catalogue/red/default.webp",
         "Request": "request-1",
     }
     assert "in a bright living room" in shown.text
     assert "1 photo, 1 scene" in shown.text
+
+
+def test_an_emulated_scene_costs_nothing() -> None:
+    assert read(an_exhibit(COMPLETED)).facts["Cost"] == "nothing: emulated"
+
+
+def test_of_what_was_never_sent_nothing_is_said_to_be_unknown() -> None:
+    rejected = a_job(
+        JobState.REJECTED, seed=None, error=Reason(code="EmptyFile", message="the file is empty")
+    )
+    shown = read(an_exhibit(rejected, image_file=None), emulated=False)
+    assert shown.facts == {"State": "REJECTED", "After": "6.2 s"}
+    assert "No image came within" in shown.text
 
 
 def test_nothing_comes_from_outside_the_folder() -> None:

@@ -36,6 +36,8 @@ CRUMB = 1 / 20
 # Shadows are darkest, and lines in them sharpest, at the foot of the product: in this part of its height.
 FOOT = 0.35
 LINE_RADIUS = 3
+CONTACT_LEVEL = 40
+CONTACT_PIXELS = 24
 # A piece of sweep seen through the product, as through a handle, is as white as the sweep, and not small.
 HOLE_DEVIATION = 0.012
 HOLE_RADIUS = 6
@@ -97,6 +99,7 @@ def _key(rgb: Array) -> Array:
     bright = (level > SURELY_BACKGROUND_LEVEL) | ((level > BACKGROUND_LEVEL) & ~outline)
     background = _reach(_border(level.shape) | holes, bright & (chroma < BACKGROUND_CHROMA))
     shadow = _shadow(background, (level > SHADOW_LEVEL) & (chroma < SHADOW_CHROMA), outline)
+    shadow |= _under(shadow, level, chroma)
     edge = _near(shadow, EDGE_PIXELS) & ~shadow
     # In a shadow, and on the edge, a pixel is its own colour over white: take the white out of it.
     alpha = np.where(shadow, 1 - level / 255, np.where(edge, _share_of_product(level), 1.0))
@@ -141,6 +144,19 @@ def _shadow(background: Mask, greyish: Mask, outline: Mask) -> Mask:
     shadow = shadow | _reach(_near(shadow, EDGE_PIXELS), grey_crumbs & foot)
     lines = greyish & foot & ~_opened(~shadow, LINE_RADIUS) & ~_near(background, EDGE_PIXELS)
     return ~_pieces(~(shadow | lines), crumb)
+
+
+def _under(shadow: Mask, level: Array, chroma: Array) -> Mask:
+    """The darkest of the shadow, too steep to tell from an outline: grey, with nothing coloured below it.
+
+    Only under a coloured product: of a grey one it would take the foot.
+    """
+    coloured = (ndimage.gaussian_filter(chroma, LINE_RADIUS) > 2 * BACKGROUND_CHROMA) & ~shadow
+    lowest = np.logical_or.accumulate(coloured[::-1], axis=0)[::-1]
+    below = ~lowest & coloured.any(axis=0)
+    dark = below & (level > CONTACT_LEVEL) & (chroma < BACKGROUND_CHROMA)
+    wide = ndimage.binary_opening(dark, np.ones((1, CONTACT_PIXELS)))
+    return np.asarray(_reach(shadow, shadow | wide) & _near(shadow, CONTACT_PIXELS))
 
 
 def _foot(product: Mask) -> Mask:
