@@ -155,7 +155,7 @@ def _under(shadow: Mask, level: Array, chroma: Array) -> Mask:
     lowest = np.logical_or.accumulate(coloured[::-1], axis=0)[::-1]
     below = ~lowest & coloured.any(axis=0)
     dark = below & (level > CONTACT_LEVEL) & (chroma < BACKGROUND_CHROMA)
-    wide = ndimage.binary_opening(dark, np.ones((1, CONTACT_PIXELS)))
+    wide = ndimage.binary_opening(dark, np.ones((1, CONTACT_PIXELS), np.bool_))
     return np.asarray(_reach(shadow, shadow | wide) & _near(shadow, CONTACT_PIXELS))
 
 
