@@ -15,9 +15,11 @@ from packshot.aws import CONFIG
 from packshot.downloads import Downloader
 from packshot.event_bus import EventBus
 from packshot.finalizing import Finalizer
+from packshot.history import RequestHistory
 from packshot.http_session import NoRedirectSession
 from packshot.image_store import ImageStore
 from packshot.job_table import JobTable
+from packshot.polling import UNKNOWNS_BELIEVED
 from packshot.secret import api_key_reader
 from packshot.segmind import SegmindClient
 from packshot.settings import FinalizeSettings, read_settings
@@ -27,18 +29,25 @@ logger = Logger()
 metrics = Metrics()
 
 
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
 @cache
 def finalizer() -> Finalizer:
     settings = read_settings(FinalizeSettings)
+    read_key = api_key_reader(settings.api_key_secret_arn)
     return Finalizer(
         table=JobTable(boto3.client("dynamodb", config=CONFIG), settings.job_table_name),
-        segmind=SegmindClient(settings.segmind_base_url, api_key_reader(settings.api_key_secret_arn)),
+        segmind=SegmindClient(settings.segmind_base_url, read_key),
         downloader=Downloader(settings.output_hosts, settings.max_image_bytes, NoRedirectSession()),
         images=ImageStore(
             boto3.client("s3", config=CONFIG), settings.output_bucket_name, settings.image_cache_control
         ),
         bus=EventBus(boto3.client("events", config=CONFIG), settings.event_bus_name),
-        now=lambda: datetime.now(UTC),
+        history=RequestHistory(settings.history_url, read_key, NoRedirectSession(), now),
+        on_expired_result=settings.on_expired_result,
+        now=now,
     )
 
 
@@ -46,7 +55,7 @@ def finalizer() -> Finalizer:
 @logger.inject_lambda_context(clear_state=True)
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     state = WorkflowState.model_validate(event)
-    job = finalizer().finalize(state.job_id, state.attempt)
+    job = finalizer().finalize(state.job_id, state.attempt, gone=state.unknowns >= UNKNOWNS_BELIEVED)
     if job is None:
         logger.warning("the job has moved on without this attempt", extra={"job_id": state.job_id})
         return {"job_id": state.job_id, "attempt": state.attempt, "state": None}

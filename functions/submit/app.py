@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -15,6 +16,9 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from packshot.aws import CONFIG, PRESIGNING_CONFIG
 from packshot.event_bus import EventBus
+from packshot.gatekeeper import Gatekeeper
+from packshot.history import RequestHistory
+from packshot.http_session import NoRedirectSession
 from packshot.image_store import ImageStore
 from packshot.job_table import JobTable
 from packshot.messages import UploadMessage, parse_message
@@ -31,6 +35,10 @@ metrics = Metrics()
 processor = BatchProcessor(event_type=EventType.SQS)
 
 
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
 @cache
 def upload_queue() -> UploadQueue:
     return UploadQueue(boto3.client("sqs", config=CONFIG), read_settings(SubmitSettings).upload_queue_url)
@@ -40,17 +48,26 @@ def upload_queue() -> UploadQueue:
 def submitter() -> Submitter:
     settings = read_settings(SubmitSettings)
     s3 = boto3.client("s3", config=PRESIGNING_CONFIG)
+    table = JobTable(boto3.client("dynamodb", config=CONFIG), settings.job_table_name)
+    bus = EventBus(boto3.client("events", config=CONFIG), settings.event_bus_name)
+    read_key = api_key_reader(settings.api_key_secret_arn)
+    segmind = SegmindClient(settings.segmind_base_url, read_key)
     return Submitter(
         photos=PhotoStore(s3, settings.image_transfer, settings.max_photo_bytes),
-        table=JobTable(boto3.client("dynamodb", config=CONFIG), settings.job_table_name),
-        segmind=SegmindClient(settings.segmind_base_url, api_key_reader(settings.api_key_secret_arn)),
+        table=table,
+        segmind=segmind,
+        gatekeeper=Gatekeeper(
+            table, segmind, bus, settings.pace(), settings.image_price_usd, now, time.sleep
+        ),
+        history=RequestHistory(settings.history_url, read_key, NoRedirectSession(), now),
         queue=upload_queue(),
         workflow=Workflow(boto3.client("stepfunctions", config=CONFIG), settings.workflow_arn),
         images=ImageStore(s3, settings.output_bucket_name, settings.image_cache_control),
-        bus=EventBus(boto3.client("events", config=CONFIG), settings.event_bus_name),
+        bus=bus,
         scene=settings.scene(),
         max_submits_per_job=settings.max_submits_per_job,
-        now=lambda: datetime.now(UTC),
+        on_uncertain_submit=settings.on_uncertain_submit,
+        now=now,
     )
 
 
@@ -62,7 +79,7 @@ def submit(record: SQSRecord) -> None:
         else:
             job = submitter().job(message.job_id)
     except LeaseHeldError as error:
-        upload_queue().hide(record.receipt_handle, error.until - datetime.now(UTC))
+        upload_queue().hide(record.receipt_handle, error.until - now())
         raise
     if job is None:
         logger.info("not a photo")

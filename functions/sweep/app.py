@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
@@ -11,7 +13,11 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from packshot.aws import CONFIG
+from packshot.event_bus import EventBus
+from packshot.gatekeeper import Gatekeeper
 from packshot.job_table import JobTable
+from packshot.secret import api_key_reader
+from packshot.segmind import SegmindClient
 from packshot.settings import SweepSettings, read_settings
 from packshot.sweeping import Sweeper
 from packshot.upload_queue import UploadQueue
@@ -21,13 +27,24 @@ logger = Logger()
 metrics = Metrics()
 
 
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
 @cache
 def sweeper() -> Sweeper:
     settings = read_settings(SweepSettings)
+    table = JobTable(boto3.client("dynamodb", config=CONFIG), settings.job_table_name)
+    segmind = SegmindClient(settings.segmind_base_url, api_key_reader(settings.api_key_secret_arn))
+    bus = EventBus(boto3.client("events", config=CONFIG), settings.event_bus_name)
     return Sweeper(
-        table=JobTable(boto3.client("dynamodb", config=CONFIG), settings.job_table_name),
+        table=table,
+        gatekeeper=Gatekeeper(
+            table, segmind, bus, settings.pace(), settings.image_price_usd, now, time.sleep
+        ),
         queue=UploadQueue(boto3.client("sqs", config=CONFIG), settings.upload_queue_url),
         requests_a_minute=settings.requests_a_minute,
+        now=now,
     )
 
 

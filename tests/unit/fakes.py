@@ -20,8 +20,11 @@ from packshot import segmind_answers as answers
 from packshot.checking import Checker
 from packshot.downloads import Downloader
 from packshot.event_bus import EventBus, EventNotTakenError
-from packshot.events import DETAIL_TYPES, event_of
+from packshot.events import DETAIL_TYPES, event_of, pause_event
 from packshot.finalizing import Finalizer
+from packshot.gate import Gate, Notice, Pace
+from packshot.gatekeeper import Gatekeeper
+from packshot.history import RequestHistory
 from packshot.http_session import NoRedirectSession
 from packshot.image_store import ImageStore
 from packshot.job import CLAIMABLE, EDGES, Job, JobState, ParkedCause
@@ -141,14 +144,14 @@ class FakePhotoStore(PhotoStore):
     def read(self, found: Photo) -> ReadPhoto | Unusable | Overwritten:
         return self._outside.call(lambda: self.standing[found.key])
 
-    def image_1(self, photo: Photo) -> str | Unusable | Overwritten:
-        return self._outside.call(lambda: self._image_1(photo))
+    def image_1(self, photo: Photo, marker: str) -> str | Unusable | Overwritten:
+        return self._outside.call(lambda: self._image_1(photo, marker))
 
-    def _image_1(self, photo: Photo) -> str | Unusable | Overwritten:
+    def _image_1(self, photo: Photo, marker: str) -> str | Unusable | Overwritten:
         if self.failures:
             raise self.failures.pop()
         standing = self.standing[photo.key]
-        return f"https://photos.example/{photo.key}" if isinstance(standing, ReadPhoto) else standing
+        return f"https://photos.example/{photo.key}?{marker}" if isinstance(standing, ReadPhoto) else standing
 
 
 class FakeJobTable(JobTable):
@@ -160,6 +163,20 @@ class FakeJobTable(JobTable):
         self.rows: dict[str, dict[str, Any]] = {}
         self.newest: dict[str, str] = {}
         self.owners: dict[str, str] = {}
+
+        self.standing_gate = Gate()
+
+    def gate(self) -> Gate:
+        return self._outside.call(lambda: self.standing_gate)
+
+    def replace_gate(self, gate: Gate, by: Gate) -> bool:
+        return self._outside.call(lambda: self._replace_gate(gate, by))
+
+    def _replace_gate(self, gate: Gate, by: Gate) -> bool:
+        if gate.version != self.standing_gate.version:
+            return False
+        self.standing_gate = by.model_copy(update={"version": gate.version + 1})
+        return True
 
     @property
     def jobs(self) -> list[Job]:
@@ -280,6 +297,11 @@ class FakeJobTable(JobTable):
     def next_attempt(self, job: Job) -> Job | Unmoved:
         return self._outside.call(lambda: self._change(job, {"attempt": job.attempt + 1}))
 
+    def postpone(self, job: Job, due_at: datetime) -> Job:
+        changes = {"due_at": due_at, "queued": False}
+        postponed = self._outside.call(lambda: self._change(job, changes))
+        return (postponed.job or job) if isinstance(postponed, Unmoved) else postponed
+
     def remember_output(self, job: Job, output_url: str) -> None:
         self._outside.call(lambda: self._change(job, {"output_url": output_url}))
 
@@ -308,6 +330,7 @@ class FakeSegmind(SegmindClient):
         self.submits: list[answers.SubmitOutcome | Exception] = [answers.Accepted("request-1")]
         self.statuses: list[answers.RequestOutcome | Exception] = []
         self.results: list[answers.RequestOutcome | Exception] = []
+        self.balances: list[answers.Credits | Exception] = [answers.Credits(10.0, 0.0)]
         self.posted: list[SceneRequest] = []
         self.outcomes: list[answers.SubmitOutcome] = []
 
@@ -319,6 +342,10 @@ class FakeSegmind(SegmindClient):
         self.posted.append(request)
         self.outcomes.append(outcome)
         return outcome
+
+    def credits(self) -> answers.Credits:
+        balance: answers.Credits = self._outside.call(lambda: _next(self.balances))
+        return balance
 
     def status(self, request_id: str) -> answers.RequestOutcome:
         outcome: answers.RequestOutcome = self._outside.call(lambda: _next(self.statuses))
@@ -377,9 +404,13 @@ class FakeBus(EventBus):
         event = event_of(job)
         if event is not None:
             detail_type, detail = event.detail_type, json.loads(event.detail)
-            self._outside.call(lambda: self._put(detail_type, detail))
+            self._outside.call(lambda: self._tell(detail_type, detail))
 
-    def _put(self, detail_type: str, detail: dict[str, Any]) -> None:
+    def announce_pause(self, job: Job, notice: Notice) -> None:
+        event = pause_event(job, notice)
+        self._outside.call(lambda: self._tell(event.detail_type, json.loads(event.detail)))
+
+    def _tell(self, detail_type: str, detail: dict[str, Any]) -> None:
         if self.refusals:
             self.refusals -= 1
             raise EventNotTakenError("ThrottlingException")
@@ -393,6 +424,20 @@ class FakeBus(EventBus):
     @property
     def ids(self) -> set[str]:
         return {detail["id"] for _, detail in self.events}
+
+
+@dataclass(frozen=True)
+class FakeHistory(RequestHistory):
+    """What it is told, whether that is true or not; it is asked only when it has an address."""
+
+    requests: dict[str, str] = field(default_factory=dict)
+    outputs: dict[str, str] = field(default_factory=dict)
+
+    def find(self, marker: str, since: datetime) -> str | None:
+        return self.requests.get(marker) if self.url else None
+
+    def output_url(self, request_id: str) -> str | None:
+        return self.outputs.get(request_id) if self.url else None
 
 
 @dataclass(frozen=True)
@@ -467,16 +512,29 @@ class World:
         self.downloader = FakeDownloader(frozenset({"images.segmind.com"}), 1_000_000, NoRedirectSession())
         self.output_bucket = FakeOutputBucket(self.outside)
         self.images = ImageStore(cast("S3Client", self.output_bucket), "images", None)
+        self.gatekeeper = Gatekeeper(
+            table=self.table,
+            segmind=self.segmind,
+            bus=self.bus,
+            pace=Pace(requests_a_minute=60, concurrency=3),
+            image_price_usd=0.0891,
+            now=self.clock,
+            sleep=lambda seconds: self.clock.step(timedelta(seconds=seconds)),
+        )
+        self.history = FakeHistory(None, lambda _: "key", NoRedirectSession(), self.clock)
         self.submitter = Submitter(
             photos=self.photos,
             table=self.table,
             segmind=self.segmind,
+            gatekeeper=self.gatekeeper,
+            history=self.history,
             queue=self.queue,
             workflow=self.workflow,
             bus=self.bus,
             images=self.images,
             scene=Scene(prompt="in a bright living room"),
             max_submits_per_job=3,
+            on_uncertain_submit="resubmit",
             now=self.clock,
         )
         self.finalizer = Finalizer(
@@ -485,10 +543,18 @@ class World:
             downloader=self.downloader,
             images=self.images,
             bus=self.bus,
+            history=self.history,
+            on_expired_result="fail",
             now=self.clock,
         )
         self.checker = Checker(segmind=self.segmind, now=self.clock)
-        self.sweeper = Sweeper(table=self.table, queue=self.queue, requests_a_minute=60)
+        self.sweeper = Sweeper(
+            table=self.table,
+            queue=self.queue,
+            gatekeeper=self.gatekeeper,
+            requests_a_minute=60,
+            now=self.clock,
+        )
 
     def sweeps(self) -> list[str]:
         """Sweep; the jobs that were queued."""

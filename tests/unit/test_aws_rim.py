@@ -65,6 +65,7 @@ def test_an_execution_is_named_for_its_attempt_and_carries_what_the_row_says() -
             "submitted_at": "2026-03-14T09:30:00.000000Z",
             "wait_seconds": 13,
             "age_seconds": 0,
+            "unknowns": 0,
             "finished": False,
         }
         expected = {

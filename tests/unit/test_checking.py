@@ -52,8 +52,21 @@ def test_what_cannot_be_told_now_is_asked_again(
     ("seconds", "finished"), [(0, False), (13, False), (59.999, False), (60, True), (4000, True)]
 )
 def test_an_unknown_request_is_believed_after_a_minute(world: World, seconds: float, finished: bool) -> None:
-    age = timedelta(seconds=seconds)
-    assert checked(world, answers.Unknown("Request not found"), age).finished is finished
+    world.segmind.statuses = [answers.Unknown("Request not found")]
+    world.clock.step(timedelta(seconds=seconds))
+    assert world.checker.check(STATE.model_copy(update={"unknowns": 2})).finished is finished
+
+
+@given(st.lists(st.sampled_from([PENDING, LATER, answers.Unknown("Request not found")]), max_size=12))
+def test_one_odd_answer_decides_nothing(outcomes: list[answers.RequestOutcome]) -> None:
+    """Only three running are believed."""
+    world, state, running = World(), STATE, 0
+    world.clock.step(timedelta(minutes=2))
+    for outcome in outcomes:
+        world.segmind.statuses = [outcome]
+        state = world.checker.check(state)
+        running = running + 1 if isinstance(outcome, answers.Unknown) else 0
+        assert state.finished is (running >= 3)
 
 
 def test_the_rest_of_the_state_is_carried_on(world: World) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -28,7 +30,7 @@ def finalized(world: World, *results: answers.RequestOutcome | Exception, **know
     job = world.table.keep(a_job(due_at=START + DEADLINE, **known))
     world.segmind.results = list(results)
     world.clock.step(timedelta(seconds=20))
-    ended = world.finalizer.finalize(job.job_id, job.attempt)
+    ended = world.finalizer.finalize(job.job_id, job.attempt, gone=True)
     assert ended is not None
     assert ended == world.table.only_job
     return ended
@@ -99,7 +101,93 @@ def test_a_failed_request_fails_with_the_apis_words(world: World) -> None:
     assert job.cost_usd is None
 
 
-def test_a_request_that_is_unknown_twice_fails(world: World) -> None:
+def test_a_result_that_is_unknown_once_decides_nothing(world: World) -> None:
+    job = world.table.keep(a_job(due_at=START + DEADLINE))
+    world.segmind.results = [answers.Unknown("Request request-1 not found"), DONE]
+    world.clock.step(timedelta(seconds=20))
+    with pytest.raises(NotFinishedError, match="not found"):
+        world.finalizer.finalize(job.job_id, job.attempt)
+    ended = world.finalizer.finalize(job.job_id, job.attempt)
+    assert ended is not None
+    assert ended.state is JobState.COMPLETED
+
+
+def test_a_result_that_stays_unknown_ends_with_the_deadline(world: World) -> None:
+    job = world.table.keep(a_job(due_at=START + DEADLINE))
+    world.segmind.results = [answers.Unknown("Request request-1 not found")]
+    world.clock.step(DEADLINE)
+    ended = world.finalizer.finalize(job.job_id, job.attempt)
+    assert ended is not None
+    failed(world, ended, "RequestUnknown")
+
+
+# -- second chances --
+
+EXPIRED = answers.Unknown("Request request-1 not found")
+NOT_FETCHED = "Failed to download image_1: HTTP 403 from https://photos.example/red.jpg"
+
+
+def planned_again(world: World, job: Job) -> Job:
+    """A second chance is one more request, by the next sweep."""
+    assert job.state is JobState.PLANNED
+    assert not world.bus.events
+    world.puts(job.photo)
+    assert world.sweeps() == [job.job_id]
+    submitted = world.submitter.job(job.job_id)
+    assert submitted.state is JobState.SUBMITTED
+    assert submitted.error is None
+    assert len(world.segmind.posted) == 1
+    return submitted
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        NOT_FETCHED,
+        "Could not fetch the input image",
+        "Unable to load image from url",
+        "Invalid image url: cannot be accessed",
+        "image_1 could not be retrieved",
+        "Error while reading image_1: timed out",
+    ],
+)
+def test_a_photo_that_could_not_be_fetched_is_submitted_once_more_with_a_fresh_address(
+    world: World, words: str
+) -> None:
+    first = finalized(world, answers.Failed(words, None))
+    submitted = planned_again(world, first)
+    assert submitted.marker in world.segmind.posted[0].image_1
+    assert submitted.marker != first.marker
+    world.segmind.results = [answers.Failed(words, None)]
+    ended = world.finalizer.finalize(submitted.job_id, submitted.attempt)
+    assert ended is not None
+    assert failed(world, ended, "GenerationFailed") == words
+
+
+@pytest.mark.parametrize(
+    "words", ["content policy violation", "NSFW content detected", "CUDA out of memory", "model timed out"]
+)
+def test_another_failure_is_final(world: World, words: str) -> None:
+    failed(world, finalized(world, answers.Failed(words, None)), "GenerationFailed")
+
+
+def test_the_history_tells_where_the_image_of_an_expired_request_is(world: World) -> None:
+    history = replace(world.history, url="https://history.example", outputs={"request-1": OUTPUT_URL})
+    world.finalizer = replace(world.finalizer, history=history)
+    assert finalized(world, EXPIRED).state is JobState.COMPLETED
+    assert world.downloader.fetched == [OUTPUT_URL]
+
+
+def test_an_expired_result_is_made_again_once_if_someone_wants_that(world: World) -> None:
+    world.finalizer = replace(world.finalizer, on_expired_result="resubmit")
+    submitted = planned_again(world, finalized(world, EXPIRED))
+    world.segmind.results = [EXPIRED]
+    ended = world.finalizer.finalize(submitted.job_id, submitted.attempt, gone=True)
+    assert ended is not None
+    failed(world, ended, "RequestUnknown")
+
+
+def test_a_request_that_is_unknown_often_enough_fails(world: World) -> None:
     job = finalized(world, answers.Unknown("Request request-1 not found"))
     assert failed(world, job, "RequestUnknown") == "Request request-1 not found"
 
@@ -156,6 +244,49 @@ def test_a_download_that_breaks_off_is_tried_again_by_the_workflow(world: World)
     assert standing.output_url == OUTPUT_URL
     assert not world.bus.events
     ended = world.finalizer.finalize(standing.job_id, standing.attempt)
+    assert ended is not None
+    assert ended.state is JobState.COMPLETED
+
+
+def test_an_image_that_cannot_be_fetched_is_looked_for_ever_more_seldom_and_not_for_ever(
+    world: World,
+) -> None:
+    world.downloader.files[:] = [DownloadError("the image's host answered HTTP 404")]
+    world.segmind.results = [DONE]
+    job = world.table.keep(a_job(due_at=START))
+    looks, attempt = 0, job.attempt
+    while (standing := world.table.only_job).state is JobState.SUBMITTED:
+        world.clock.step(max(standing.due_at or START, world.clock() + timedelta(minutes=1)) - world.clock())
+        looks += 1
+        with suppress(DownloadError):
+            world.finalizer.finalize(job.job_id, attempt)
+    assert failed(world, standing, "OutputExpired") == "the image's host answered HTTP 404"
+    assert timedelta(days=7) <= world.clock() - START <= timedelta(days=7, hours=1)
+    assert 100 < looks < 300
+    assert not world.segmind.posted
+
+
+def test_an_image_that_can_be_fetched_days_later_is_fetched(world: World) -> None:
+    job = world.table.keep(a_job(due_at=START, output_url=OUTPUT_URL))
+    world.segmind.results = [EXPIRED]
+    world.downloader.files[:] = [DownloadError("the image's host answered HTTP 503"), picture_bytes()]
+    world.clock.step(timedelta(days=5))
+    later = world.finalizer.finalize(job.job_id, job.attempt, gone=True)
+    assert later is not None
+    assert (later.state, later.due_at) == (JobState.SUBMITTED, world.clock() + timedelta(hours=1))
+    ended = world.finalizer.finalize(job.job_id, job.attempt, gone=True)
+    assert ended is not None
+    assert ended.state is JobState.COMPLETED
+
+
+@pytest.mark.parametrize("result", [answers.TryLater("HTTP 502"), answers.Pending("PROCESSING")])
+def test_after_the_deadline_an_image_that_was_seen_still_counts(
+    world: World, result: answers.RequestOutcome
+) -> None:
+    job = world.table.keep(a_job(due_at=START, output_url=OUTPUT_URL))
+    world.segmind.results = [result]
+    world.clock.step(DEADLINE)
+    ended = world.finalizer.finalize(job.job_id, job.attempt)
     assert ended is not None
     assert ended.state is JobState.COMPLETED
 

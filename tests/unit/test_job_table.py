@@ -302,7 +302,7 @@ def test_a_claim_is_conditional_counts_an_attempt_and_holds_a_lease(stub: Stubbe
     assert request["Key"] == KEY
     assert request["ReturnValues"] == "ALL_NEW"
     said = expressions(request)
-    lease_until = "2026-03-14T09:31:30.000000Z"
+    lease_until = "2026-03-14T09:32:30.000000Z"
     assert said["set"].pop("attempt") == "attempt + :one"
     assert said["set"] == {
         "state": "CLAIMED",

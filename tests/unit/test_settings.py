@@ -19,6 +19,11 @@ SUBMIT = {
     "IMAGE_TRANSFER": "inline",
     "MAX_PHOTO_BYTES": "20000000",
     "MAX_SUBMITS_PER_JOB": "3",
+    "ON_UNCERTAIN_SUBMIT": "person",
+    "HISTORY_URL": "",
+    "IMAGE_PRICE_USD": "0.0891",
+    "REQUESTS_A_MINUTE": "60",
+    "SUBMIT_CONCURRENCY": "3",
     "SCENE_PROMPT": "in a bright living room",
     "SCENE_ASPECT_RATIO": "4:5",
     "SCENE_IMAGE_FORMAT": "jpeg",
@@ -39,6 +44,8 @@ FINALIZE = {
     "OUTPUT_HOSTS": "images.segmind.com, 127.0.0.1:8766,Other.Example,",
     "MAX_IMAGE_BYTES": "50000000",
     "IMAGE_CACHE_CONTROL": "",
+    "ON_EXPIRED_RESULT": "resubmit",
+    "HISTORY_URL": "https://history.example/requests",
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -12,12 +13,13 @@ from hypothesis import strategies as st
 
 from packshot import segmind_answers as answers
 from packshot.event_bus import EventNotTakenError
-from packshot.job import ENDINGS, Job, JobState, ParkedCause, Reason
-from packshot.job_table import Unmoved
+from packshot.gate import TRIAL_PAUSE
+from packshot.job import ENDINGS, PERSON_DECIDES, Job, JobState, ParkedCause, Reason
+from packshot.job_table import LEASE, Unmoved
 from packshot.photo import Photo
 from packshot.photo_store import Overwritten, Unusable
 from packshot.scene import MAX_SEED, Scene
-from packshot.segmind import NoApiKeyError
+from packshot.segmind import NoApiKeyError, SegmindError
 from packshot.submitting import (
     MAX_NOT_ACCEPTED,
     LeaseHeldError,
@@ -26,7 +28,7 @@ from packshot.submitting import (
 from tests.unit.fakes import START, CrashError, Outside, World, a_job, a_photo
 
 NO_KEY = NoApiKeyError("the API key's secret is empty")
-VISIBILITY = timedelta(seconds=360)
+VISIBILITY = timedelta(seconds=720)
 
 # -- the good way --
 
@@ -47,7 +49,7 @@ def test_the_request_is_the_stacks_scene_with_the_photos_overrides(world: World)
     job = world.uploads(packshot_quality="80", packshot_prompt="am%20Strand", author="me")
     (posted,) = world.segmind.posted
     assert posted == Scene(prompt="am Strand", quality=80).request(
-        "https://photos.example/shoes/red.jpg", job.seed or 0
+        f"https://photos.example/shoes/red.jpg?{job.marker}", job.seed or 0
     )
     assert job.parameters == Scene(prompt="am Strand", quality=80)
     assert job.image_key == "shoes/red/default.webp"
@@ -130,11 +132,11 @@ def test_a_submitted_job_is_waited_for_once_however_often_it_comes(world: World)
 def test_a_job_that_waits_comes_back_when_it_is_due_and_its_event_is_told(
     world: World, state: JobState
 ) -> None:
-    job = set_to(world, state, due_at=START + timedelta(seconds=90), owes_event=True)
+    job = set_to(world, state, due_at=START + LEASE, owes_event=True)
     assert world.submitter.job(job.job_id).state is state
     assert len(world.bus.events) == 1
     assert not world.sweeps()
-    world.clock.step(timedelta(seconds=90))
+    world.clock.step(LEASE)
     assert world.sweeps() == [job.job_id]
     assert world.submitter.job(job.job_id).state is JobState.SUBMITTED
     assert len(world.bus.events) == 1
@@ -214,13 +216,15 @@ def parked(world: World, cause: ParkedCause, pause: timedelta) -> Reason:
     """What every entry into PARKED has: cause, due time, event, and a message that brings the job back."""
     job = world.uploads()
     assert (job.state, job.cause) == (JobState.PARKED, cause)
-    assert job.due_at == START + pause
+    assert job.due_at is not None
+    assert job.due_at <= START + pause
     assert world.table.only_job == job
-    assert world.bus.told == ["Scene Parked"]
+    assert world.bus.told == ["Scene Parked", "Submitting Paused"]
     (_, detail) = world.bus.events[0]
     assert detail["cause"] == cause
+    world.clock.step(pause - timedelta(microseconds=1))
     assert not world.sweeps()
-    world.clock.step(pause)
+    world.clock.step(timedelta(microseconds=1))
     assert world.sweeps() == [job.job_id]
     assert not world.workflow.executions
     assert job.error is not None
@@ -235,7 +239,7 @@ def test_a_rate_limit_parks_for_a_minute(world: World) -> None:
     )
 
 
-@pytest.mark.parametrize("seconds", [5, 60, 600])
+@pytest.mark.parametrize("seconds", [60, 61, 600])
 def test_a_rate_limit_that_says_when_is_believed(world: World, seconds: int) -> None:
     world.segmind.submits = [answers.RateLimited("slow down", START + timedelta(seconds=seconds))]
     parked(world, ParkedCause.RATE, timedelta(seconds=seconds))
@@ -244,7 +248,7 @@ def test_a_rate_limit_that_says_when_is_believed(world: World, seconds: int) -> 
 @pytest.mark.parametrize("ago", [timedelta(), timedelta(days=9999)])
 def test_a_rate_limit_in_the_past_pauses_all_the_same(world: World, ago: timedelta) -> None:
     world.segmind.submits = [answers.RateLimited("slow down", START - ago)]
-    parked(world, ParkedCause.RATE, timedelta(seconds=1))
+    parked(world, ParkedCause.RATE, timedelta(minutes=1))
 
 
 def test_a_rate_limit_never_counts_as_a_failure(world: World) -> None:
@@ -256,23 +260,27 @@ def test_a_rate_limit_never_counts_as_a_failure(world: World) -> None:
     world.segmind.submits = [answers.Accepted("request-1")]
     world.clock.step(timedelta(minutes=1))
     assert world.submitter.job(job.job_id).state is JobState.SUBMITTED
-    assert len(world.bus.ids) == len(world.bus.events) == 51
+    assert len(world.bus.ids) == len(world.bus.events)
+    assert world.bus.told.count("Scene Parked") == 51
 
 
-def test_no_credits_park_for_five_minutes(world: World) -> None:
-    world.segmind.submits = [answers.OutOfCredits("Insufficient credits")]
-    assert parked(world, ParkedCause.CREDITS, timedelta(minutes=5)).message == "Insufficient credits"
+def test_no_credits_park(world: World) -> None:
+    world.segmind.submits = [answers.NotAcceptable("Insufficient credits")]
+    world.segmind.balances = [*[answers.Credits(0.0, 0.018)] * 2, answers.Credits(10.0, 0.0)]
+    assert parked(world, ParkedCause.CREDITS, TRIAL_PAUSE).message == "Insufficient credits"
 
 
 @pytest.mark.parametrize("status_code", [401, 403, 410])
-def test_a_key_that_is_refused_parks_for_five_minutes(world: World, status_code: int) -> None:
+def test_a_key_that_is_refused_parks(world: World, status_code: int) -> None:
     world.segmind.submits = [answers.KeyRefused(status_code, "no")]
-    assert parked(world, ParkedCause.KEY, timedelta(minutes=5)).message == f"HTTP {status_code}: no"
+    world.segmind.balances = [SegmindError("HTTP 404")]
+    assert parked(world, ParkedCause.KEY, TRIAL_PAUSE).message == f"HTTP {status_code}: no"
 
 
-def test_no_key_parks_for_five_minutes_and_posts_nothing(world: World) -> None:
+def test_no_key_parks_and_posts_nothing(world: World) -> None:
     world.segmind.submits = [NO_KEY]
-    assert parked(world, ParkedCause.KEY, timedelta(minutes=5)).message == "the API key's secret is empty"
+    world.segmind.balances = [SegmindError("HTTP 404")]
+    assert parked(world, ParkedCause.KEY, TRIAL_PAUSE).message == "the API key's secret is empty"
     assert not world.segmind.posted
 
 
@@ -473,13 +481,85 @@ def test_an_ending_whose_event_was_refused_is_swept(world: World) -> None:
     assert not world.sweeps()
 
 
+# -- an answer that was lost --
+
+LOST = answers.AnswerLost("the answer was lost: ReadTimeout")
+KNOWN = answers.Pending("PROCESSING")
+
+
+def with_history(world: World, **requests: str) -> None:
+    """Someone has set the history's address; it tells of these requests, by marker."""
+    history = replace(world.history, url="https://history.example", requests=requests)
+    world.submitter = replace(world.submitter, history=history)
+
+
+def test_a_request_that_the_history_knows_is_adopted_and_nothing_is_posted(world: World) -> None:
+    world.segmind.submits, world.segmind.statuses = [LOST], [KNOWN]
+    with_history(world)
+    lost = world.uploads()
+    with_history(world, **{lost.marker: "request-7"})
+    adopted = comes_back(world, lost)
+    assert (adopted.state, adopted.request_id, adopted.error) == (JobState.SUBMITTED, "request-7", None)
+    assert len(world.segmind.posted) == 1
+    assert len(world.workflow.executions) == 1
+
+
+@pytest.mark.parametrize("status", [answers.Unknown("not found"), answers.TryLater("HTTP 502"), NO_KEY])
+def test_a_history_that_tells_of_what_the_api_does_not_know_changes_nothing(
+    world: World, status: answers.RequestOutcome | Exception
+) -> None:
+    world.segmind.submits, world.segmind.statuses = [LOST, answers.Accepted("request-1")], [status]
+    with_history(world)
+    lost = world.uploads()
+    with_history(world, **{lost.marker: "request-7"})
+    submitted = comes_back(world, lost)
+    assert (submitted.state, submitted.request_id) == (JobState.SUBMITTED, "request-1")
+    assert len(world.segmind.posted) == 2
+
+
+def test_a_history_that_knows_nothing_changes_nothing(world: World) -> None:
+    world.segmind.submits = [LOST]
+    with_history(world)
+    job = world.uploads()
+    while not job.stands_still:
+        job = comes_back(world, job)
+    assert len(world.segmind.posted) == 3
+    assert job.error == Reason(code=PERSON_DECIDES, message=LOST.message)
+    assert world.bus.told == ["Scene Uncertain"] * 4
+    assert len(world.bus.ids) == 4
+
+
+def test_a_person_decides_at_once_where_that_is_wanted(world: World) -> None:
+    world.segmind.submits = [LOST]
+    world.submitter = replace(world.submitter, on_uncertain_submit="person")
+    job = world.uploads()
+    assert job.stands_still
+    assert job.error == Reason(code=PERSON_DECIDES, message=LOST.message)
+    world.clock.step(timedelta(days=9))
+    assert not world.sweeps()
+    assert world.submitter.job(job.job_id) == job
+    assert len(world.segmind.posted) == 1
+
+
+def test_the_history_is_asked_before_a_person(world: World) -> None:
+    world.segmind.submits, world.segmind.statuses = [LOST], [KNOWN]
+    with_history(world)
+    world.submitter = replace(world.submitter, on_uncertain_submit="person")
+    lost = world.uploads()
+    assert not lost.stands_still
+    with_history(world, **{lost.marker: "request-7"})
+    world.submitter = replace(world.submitter, on_uncertain_submit="person")
+    assert comes_back(world, lost).state is JobState.SUBMITTED
+    assert len(world.segmind.posted) == 1
+
+
 # -- crashes, at any line --
 
 submit_outcomes = st.sampled_from(
     [
         answers.Accepted("request-1"),
         answers.RateLimited("slow down", None),
-        answers.OutOfCredits("Insufficient credits"),
+        answers.NotAcceptable("Insufficient credits"),
         answers.KeyRefused(401, "Invalid API key"),
         answers.Refused("BadRequest", "no"),
         answers.NotAccepted("Internal server error"),
@@ -534,7 +614,7 @@ def test_a_crash_at_any_line_loses_nothing_and_pays_nothing_twice(
     if job.state is JobState.SUBMITTED:
         assert f"{job.job_id}-{job.attempt}" in world.workflow.executions
     else:
-        (told_last, detail) = world.bus.events[-1]
+        (told_last, detail) = [told for told in world.bus.events if told[0].startswith("Scene")][-1]
         assert told_last == {"FAILED": "Scene Failed", "UNCERTAIN": "Scene Uncertain"}[job.state]
         assert detail["attempt"] == job.attempt
     # Nothing is paid twice: one request for each answer that was lost, on the wire or with the process.

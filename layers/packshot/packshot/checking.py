@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from packshot import segmind_answers as answers
-from packshot.polling import DEADLINE, UNKNOWN_BELIEVED_AFTER, next_wait_seconds
+from packshot.polling import DEADLINE, UNKNOWN_BELIEVED_AFTER, UNKNOWNS_BELIEVED, next_wait_seconds
 from packshot.segmind import NoApiKeyError, SegmindClient
 from packshot.workflow import WorkflowState
 
@@ -26,11 +26,13 @@ class Checker:
         except NoApiKeyError as error:
             outcome = answers.TryLater(str(error))
         age = self.now() - state.submitted_at
+        unknowns = 0
         match outcome:
             case answers.Completed() | answers.Failed():
                 finished = True
             case answers.Unknown():
-                finished = age >= UNKNOWN_BELIEVED_AFTER
+                unknowns = state.unknowns + 1
+                finished = age >= UNKNOWN_BELIEVED_AFTER and unknowns >= UNKNOWNS_BELIEVED
             case answers.Pending() | answers.TryLater():
                 finished = False
         wait_seconds = next_wait_seconds(age)
@@ -43,6 +45,7 @@ class Checker:
         return state.model_copy(
             update={
                 "finished": finished,
+                "unknowns": unknowns,
                 "wait_seconds": wait_seconds,
                 "age_seconds": int(age.total_seconds()),
             }

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from packshot.events import SOURCE, event_of
+from packshot.events import SOURCE, Event, event_of, pause_event
+from packshot.gate import Notice
 from packshot.job import Job
 
 if TYPE_CHECKING:
@@ -25,8 +26,14 @@ class EventBus:
     def announce(self, job: Job) -> None:
         """Tell of the state that a job is in, if that state has an event. Raises EventNotTakenError."""
         event = event_of(job)
-        if event is None:
-            return
+        if event is not None:
+            self._put(event)
+
+    def announce_pause(self, job: Job, notice: Notice) -> None:
+        """Tell that submitting was paused or resumed, which this job found out. Raises EventNotTakenError."""
+        self._put(pause_event(job, notice))
+
+    def _put(self, event: Event) -> None:
         answer = self._client.put_events(
             Entries=[
                 {

@@ -12,7 +12,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from packshot.job import Image, Job, JobState, ParkedCause, Reason
+from packshot.gate import Notice
+from packshot.job import PERSON_DECIDES, Image, Job, JobState, ParkedCause, Reason, iso
 from packshot.scene import MODEL
 
 SOURCE = "packshot"
@@ -78,10 +79,23 @@ class Event:
 def event_of(job: Job) -> Event | None:
     """The event that a job's present state owes to the world; None for the states that have none."""
     detail_type = DETAIL_TYPES.get(job.state)
-    if detail_type is None:
-        return None
-    detail = Detail(
-        id=_event_id(job),
+    return Event(detail_type, _bounded(_detail(job, _event_id(job)))) if detail_type else None
+
+
+def pause_event(job: Job, notice: Notice) -> Event:
+    """That no job is submitted any more, or that they are again; `job` is the one that found it out."""
+    state = "Resumed" if notice.resumed else "Paused"
+    reason = Reason(code=f"{state}:{notice.cause}", message=notice.message)
+    detail = _detail(job, _id([state, notice.cause, iso(notice.since)]))
+    return Event(
+        f"Submitting {state}",
+        _bounded(detail.model_copy(update={"cause": notice.cause, "reason": reason, "image": None})),
+    )
+
+
+def _detail(job: Job, event_id: str) -> Detail:
+    return Detail(
+        id=event_id,
         version=VERSION,
         job_id=job.job_id,
         photo=EventPhoto.model_validate(job.photo.model_dump(include=set(EventPhoto.model_fields))),
@@ -96,14 +110,17 @@ def event_of(job: Job) -> Event | None:
         inference_seconds=job.inference_seconds,
         cost_usd=job.cost_usd,
     )
-    return Event(detail_type, _bounded(detail))
 
 
 def _event_id(job: Job) -> str:
     """The fact is that this attempt of this job entered this state, with this image if it has one."""
     image = [job.image.key, job.image.version_id] if job.image else []
-    fact = json.dumps([job.job_id, job.attempt, job.state, *image])
-    return hashlib.sha256(fact.encode()).hexdigest()[:32]
+    person = [PERSON_DECIDES] if job.stands_still and job.state is JobState.UNCERTAIN else []
+    return _id([job.job_id, job.attempt, job.state, *image, *person])
+
+
+def _id(fact: list[str | int | None]) -> str:
+    return hashlib.sha256(json.dumps(fact).encode()).hexdigest()[:32]
 
 
 def _bounded(detail: Detail) -> str:

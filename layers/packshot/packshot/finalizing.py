@@ -3,24 +3,39 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, BinaryIO
 
 from packshot import segmind_answers as answers
 from packshot.announcing import announce
-from packshot.downloads import Downloader, ForbiddenOutputError
+from packshot.downloads import Downloader, DownloadError, ForbiddenOutputError
 from packshot.event_bus import EventBus
+from packshot.history import RequestHistory
 from packshot.image_store import ImageStore, Newer
 from packshot.job import ENDINGS, NEWER_PHOTO, Job, JobState, Reason
 from packshot.job_table import JobTable, Unmoved
 from packshot.pictures import NotAPicture, Picture, read_picture
 from packshot.polling import DEADLINE
 from packshot.segmind import NoApiKeyError, SegmindClient
+from packshot.settings import OnExpiredResult
 
 # A file that is wrong is fetched again before that is believed.
 FETCHES = 3
+# A fetch that fails is tried again by the workflow, then ever more seldom for as long as the file is kept.
+WORKFLOW_FETCHES_FOR = timedelta(minutes=5)
+LONGEST_FETCH_PAUSE = timedelta(hours=1)
+OUTPUT_KEPT = timedelta(days=7)
+# Words of a failure that lies in the fetching of the photo. Mistaken, they cost a free request.
+PHOTO_NOT_FETCHED = re.compile(
+    r"(fail|could not|cannot|can't|unable|error|invalid|time).{0,40}"
+    r"(download|fetch|retriev|load|read|access|reach|open).{0,60}(image|photo|url|file|input)"
+    r"|(image|photo|url|file|input).{0,60}(not|n't|fail).{0,40}"
+    r"(download|fetch|retriev|load|read|access|reach|open)",
+    re.IGNORECASE | re.DOTALL,
+)
 
 
 class NotFinishedError(Exception):
@@ -43,11 +58,14 @@ class Finalizer:
     downloader: Downloader
     images: ImageStore
     bus: EventBus
+    history: RequestHistory
+    on_expired_result: OnExpiredResult
     now: Callable[[], datetime]
 
-    def finalize(self, job_id: str, attempt: int) -> Job | None:
+    def finalize(self, job_id: str, attempt: int, *, gone: bool = False) -> Job | None:
         """Bring a submitted job to its end; the job as it stands then, None when it moved on meanwhile.
 
+        `gone` says that the API has been heard, often enough to be believed, to know nothing of the request.
         Raises NotFinishedError, DownloadError, and whatever AWS raises: the workflow then tries again.
         """
         job = self.table.get(job_id)
@@ -58,9 +76,9 @@ class Finalizer:
             return announce(job, self.bus, self.table)
         if job.state is not JobState.SUBMITTED or job.request_id is None:
             return None
-        return self._finish(job, job.request_id)
+        return self._finish(job, job.request_id, gone=gone)
 
-    def _finish(self, job: Job, request_id: str) -> Job:
+    def _finish(self, job: Job, request_id: str, *, gone: bool) -> Job:
         try:
             outcome = self.segmind.result(request_id)
         except NoApiKeyError as error:
@@ -68,17 +86,35 @@ class Finalizer:
         match outcome:
             case answers.Completed(output, inference_seconds, cost_usd):
                 return self._complete(job, output, inference_seconds=inference_seconds, cost_usd=cost_usd)
+            case answers.Failed(message) if PHOTO_NOT_FETCHED.search(message) and not job.second_chance:
+                # Not charged; and the next submit gives the photo a fresh address.
+                return self._plan_again(job, message)
             case answers.Failed(message, inference_seconds):
                 reason = Reason(code="GenerationFailed", message=message)
                 return self._end(job, JobState.FAILED, error=reason, inference_seconds=inference_seconds)
-            case answers.Unknown(message):
+            case answers.Unknown(message) if gone or self._is_past_deadline(job):
                 return self._unknown(job, message)
+            case answers.Unknown(message):
+                raise NotFinishedError(message)
             case answers.Pending(status):
                 return self._past_deadline(job, f"the request is {status}")
             case answers.TryLater(message):
                 return self._past_deadline(job, message)
 
     def _complete(self, job: Job, output: answers.Output | None, **measured: Any) -> Job:
+        try:
+            return self._publish(job, output, **measured)
+        except DownloadError as error:
+            age = self.now() - (job.submitted_at or job.updated_at)
+            if age < WORKFLOW_FETCHES_FOR:
+                raise
+            message = answers.words(str(error))
+        if age >= OUTPUT_KEPT:
+            return self._gone(job, Reason(code="OutputExpired", message=message), **measured)
+        # The sweep starts the next attempt: what was paid for is worth more patience than a workflow has.
+        return self.table.postpone(job, self.now() + min(age, LONGEST_FETCH_PAUSE))
+
+    def _publish(self, job: Job, output: answers.Output | None, **measured: Any) -> Job:
         if output is None:
             reason = Reason(code="NoOutput", message="the result is COMPLETED but names no image")
             return self._end(job, JobState.FAILED, error=reason, **measured)
@@ -116,17 +152,34 @@ class Finalizer:
         return wrong
 
     def _unknown(self, job: Job, message: str) -> Job:
-        """The status call said unknown, and so does the result call. A stored output still counts."""
-        if job.output_url is not None:
-            return self._complete(job, answers.Output(url=job.output_url))
-        return self._end(job, JobState.FAILED, error=Reason(code="RequestUnknown", message=message))
+        """The request's record is gone. Its image may still be where it was, or the history tells where."""
+        output_url = job.output_url or self.history.output_url(job.request_id or "")
+        if output_url is not None:
+            return self._complete(job, answers.Output(url=output_url))
+        return self._gone(job, Reason(code="RequestUnknown", message=message))
+
+    def _gone(self, job: Job, reason: Reason, **measured: Any) -> Job:
+        """What was paid for cannot be had any more."""
+        if self.on_expired_result == "resubmit" and not job.second_chance:
+            return self._plan_again(job, reason.message)
+        return self._end(job, JobState.FAILED, error=reason, **measured)
+
+    def _plan_again(self, job: Job, message: str) -> Job:
+        """One more request, once, as soon as the next sweep."""
+        reason = Reason(code="SubmittedAgain", message=message)
+        return self._end(job, JobState.PLANNED, error=reason, due_at=self.now(), second_chance=True)
 
     def _past_deadline(self, job: Job, message: str) -> Job:
-        if job.submitted_at is None or self.now() - job.submitted_at < DEADLINE:
+        if not self._is_past_deadline(job):
             raise NotFinishedError(message)
+        if job.output_url is not None:
+            return self._complete(job, answers.Output(url=job.output_url))
         minutes = int(DEADLINE.total_seconds() // 60)
         words = f"no ending within {minutes} minutes; last: {message}"
         return self._end(job, JobState.FAILED, error=Reason(code="DeadlinePassed", message=words))
+
+    def _is_past_deadline(self, job: Job) -> bool:
+        return job.submitted_at is not None and self.now() - job.submitted_at >= DEADLINE
 
     def _end(self, job: Job, ending: JobState, **changes: Any) -> Job:
         moved = self.table.move(job, ending, **changes)

@@ -50,8 +50,10 @@ EDGES: dict[JobState, frozenset[JobState]] = {
     _S.PLANNED: frozenset({_S.CLAIMED, _S.SUPERSEDED}),
     _S.CLAIMED: frozenset({_S.PLANNED, _S.SUBMITTED, _S.PARKED, _S.UNCERTAIN, _S.FAILED, _S.SUPERSEDED}),
     _S.PARKED: frozenset({_S.CLAIMED, _S.SUPERSEDED}),
-    _S.UNCERTAIN: frozenset({_S.CLAIMED, _S.SUBMITTED, _S.FAILED, _S.SUPERSEDED}),
-    _S.SUBMITTED: frozenset({_S.COMPLETED, _S.FAILED, _S.SUPERSEDED}),
+    # Uncertain still: from now on a person decides.
+    _S.UNCERTAIN: frozenset({_S.CLAIMED, _S.SUBMITTED, _S.UNCERTAIN}),
+    # Planned again: the result is gone, or the photo could not be fetched.
+    _S.SUBMITTED: frozenset({_S.COMPLETED, _S.FAILED, _S.SUPERSEDED, _S.PLANNED}),
     # The same photo came again as the newest: its image is made the current one, or is still to be made.
     _S.COMPLETED: frozenset({_S.COMPLETED}),
     _S.SUPERSEDED: frozenset({_S.COMPLETED, _S.PLANNED}),
@@ -113,6 +115,7 @@ class Job(BaseModel):
     attempt: int = 0
     lost_answers: int = 0
     not_accepted: int = 0
+    second_chance: bool = False
     lease_until: Moment | None = None
     request_id: str | None = None
     submitted_at: Moment | None = None
@@ -139,6 +142,15 @@ class Job(BaseModel):
     def stands_still(self) -> bool:
         """Whether nothing more will happen to it by itself."""
         return self.state in ENDINGS or (self.error is not None and self.error.code == PERSON_DECIDES)
+
+    @property
+    def marker(self) -> str:
+        """What tells this attempt from all others in the requests that Segmind remembers."""
+        return f"packshot-{self.job_id}-{self.attempt}"
+
+    def is_due(self, now: datetime) -> bool:
+        """Whether its time has come, or a message says so."""
+        return self.queued or (self.due_at is not None and self.due_at <= now)
 
     def for_log(self) -> dict[str, Any]:
         """What a log line tells of a job."""

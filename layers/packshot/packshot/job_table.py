@@ -1,4 +1,4 @@
-"""The job table in DynamoDB: a row a job, a row a photo, a row a path in the output bucket with its owner.
+"""The job table in DynamoDB: a row a job, a photo, a path in the output bucket with its owner; and the gate.
 
 Every write is conditional on the state it expects, so that no repetition moves a job backwards.
 """
@@ -15,6 +15,7 @@ from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
 
 from packshot.events import DETAIL_TYPES
+from packshot.gate import Gate
 from packshot.job import CLAIMABLE, EDGES, Job, JobState, ParkedCause, due_group, iso
 from packshot.photo import Photo, comparable_sequencer
 
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
 # Longer than the function that holds it may run (docs/operations.md), so that a live holder is never doubted.
-LEASE = timedelta(seconds=90)
+LEASE = timedelta(seconds=150)
 DUE_INDEX = "due"
+GATE_PK = "gate"
 # An ending whose event did not get out is looked at again after this.
 OWED_DUE = timedelta(minutes=2)
 # So long a message that the sweep has sent may take to be worked on, until it is sent again.
@@ -233,6 +235,32 @@ class JobTable:
     def remember_output(self, job: Job, output_url: str) -> None:
         """Keep where the finished image can be fetched, before anything else is done with it."""
         self._update_standing(job, {"output_url": output_url})
+
+    def gate(self) -> Gate:
+        """The gate as it stands."""
+        item = self._client.get_item(TableName=self._table_name, Key=_key(GATE_PK), ConsistentRead=True).get(
+            "Item"
+        )
+        return Gate.model_validate(_plain(item)) if item else Gate()
+
+    def replace_gate(self, gate: Gate, by: Gate) -> bool:
+        """Put another gate in the place of this one; False when that does not stand there any more."""
+        row = {"pk": GATE_PK, **by.model_dump(mode="json"), "version": gate.version + 1}
+        try:
+            self._client.put_item(
+                TableName=self._table_name,
+                Item={name: _attribute(value) for name, value in row.items()},
+                ConditionExpression="attribute_not_exists(pk) OR version = :version",
+                ExpressionAttributeValues={":version": _attribute(gate.version)},
+            )
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return False
+        return True
+
+    def postpone(self, job: Job, due_at: datetime) -> Job:
+        """Look at a job again at this time; the row that stands then."""
+        postponed = self._update_standing(job, {"due_at": iso(due_at), "queued": False})
+        return (postponed.job or job) if isinstance(postponed, Unmoved) else postponed
 
     def _update_standing(
         self, job: Job, changes: Mapping[str, Any], *, new_attempt: bool = False, same_photo: bool = False

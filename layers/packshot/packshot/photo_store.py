@@ -82,14 +82,16 @@ class PhotoStore:
                 return Unusable(photo, Reason(code=code, message=message))
         return ReadPhoto(photo, answer["Metadata"])
 
-    def image_1(self, photo: Photo) -> str | Unusable | Overwritten:
-        """What the API is given for a photo: a presigned GET of it, or its bytes in base64."""
+    def image_1(self, photo: Photo, marker: str) -> str | Unusable | Overwritten:
+        """What the API is given for a photo: a presigned GET of it that carries the marker, or its base64."""
         if self._image_transfer == "inline":
             answer = self._get(photo)
             if isinstance(answer, Unusable | Overwritten):
                 return answer
             return base64.b64encode(answer["Body"].read()).decode()
-        parameters = {"Bucket": photo.bucket, "Key": photo.key}
+        # For S3 it is a header of the answer. It is signed, so it reaches Segmind and its history unchanged.
+        disposition = f"inline; filename={marker}"
+        parameters = {"Bucket": photo.bucket, "Key": photo.key, "ResponseContentDisposition": disposition}
         if photo.version_id:
             parameters["VersionId"] = photo.version_id
         return self._client.generate_presigned_url(

@@ -15,6 +15,8 @@ DEADLINE = timedelta(minutes=50)
 
 # A request may be unknown to the API for a moment after it was accepted.
 UNKNOWN_BELIEVED_AFTER = timedelta(minutes=1)
+# One odd answer decides nothing: it has to be unknown so many times running.
+UNKNOWNS_BELIEVED = 3
 
 
 def next_wait_seconds(age: timedelta) -> int:

@@ -48,6 +48,10 @@ class SyncImage:
 class SegmindError(Exception):
     """A synchronous call or a credits call gave nothing; the message is the API's own words."""
 
+    def __init__(self, message: str, status_code: int | None = None) -> None:
+        super().__init__(message)
+        self.status_code = status_code
+
 
 @dataclass(frozen=True)
 class _Answer:
@@ -175,7 +179,7 @@ class SegmindClient:
                 allow_redirects=False,
                 stream=True,
             ) as response:
-                body = _read(response, ends_at)
+                body = read_body(response, ends_at)
         finally:
             if method == "POST":
                 # Where the server keeps it open all the same.
@@ -185,8 +189,11 @@ class SegmindClient:
         return _Answer(response.status_code, CaseInsensitiveDict(response.headers), body)
 
 
-def _read(response: requests.Response, ends_at: float) -> bytes:
-    """The whole body, bounded in size and in time (a socket's time-out bounds only each wait)."""
+def read_body(response: requests.Response, ends_at: float) -> bytes:
+    """The whole body, bounded in size and in time (a socket's time-out bounds only each wait).
+
+    `ends_at` is a time of the monotonic clock. Raises requests' exceptions.
+    """
     chunks: list[bytes] = []
     size_bytes = 0
     try:
@@ -224,7 +231,7 @@ def _cause(error: BaseException) -> str:
 
 
 def _refusal(answer: _Answer) -> SegmindError:
-    return SegmindError(f"HTTP {answer.status_code}: {answers.message_in(answer.body)}")
+    return SegmindError(f"HTTP {answer.status_code}: {answers.message_in(answer.body)}", answer.status_code)
 
 
 def _sync_data(answer: _Answer) -> bytes:

@@ -1,6 +1,6 @@
 """What Segmind's API answers, as typed outcomes. Pure: from a status code, headers and a body to a value.
 
-    Submit:   Accepted | RateLimited | OutOfCredits | KeyRefused | Refused | NotAccepted | AnswerLost
+    Submit:   Accepted | RateLimited | NotAcceptable | KeyRefused | Refused | NotAccepted | AnswerLost
     Status:   Pending | Completed | Failed | Unknown | TryLater
     Result:   the same, where Completed carries the output
 
@@ -39,8 +39,8 @@ class RateLimited:
 
 
 @dataclass(frozen=True)
-class OutOfCredits:
-    """406 that speaks of credits: not taken, and no photo will be until someone pays."""
+class NotAcceptable:
+    """406: not taken, for want of credits or because of something in the request; the words do not decide."""
 
     message: str
 
@@ -75,7 +75,7 @@ class AnswerLost:
     message: str
 
 
-SubmitOutcome = Accepted | RateLimited | OutOfCredits | KeyRefused | Refused | NotAccepted | AnswerLost
+SubmitOutcome = Accepted | RateLimited | NotAcceptable | KeyRefused | Refused | NotAccepted | AnswerLost
 
 
 @dataclass(frozen=True)
@@ -135,6 +135,12 @@ class Credits:
     paid_usd: float | None
     free_usd: float | None
 
+    @property
+    def balance_usd(self) -> float | None:
+        """All of it; None when no part of it is known."""
+        known = [part for part in (self.paid_usd, self.free_usd) if part is not None]
+        return sum(known) if known else None
+
 
 def submit_outcome(status_code: int, headers: Mapping[str, str], body: bytes, now: datetime) -> SubmitOutcome:
     """The meaning of an answer to a submit, by the error table of the API."""
@@ -142,14 +148,14 @@ def submit_outcome(status_code: int, headers: Mapping[str, str], body: bytes, no
     message = _message(answer, body)
     if 200 <= status_code < 300:
         request_id = answer.get("request_id")
-        if isinstance(request_id, str) and _REQUEST_ID.fullmatch(request_id):
+        if isinstance(request_id, str) and REQUEST_ID.fullmatch(request_id):
             return Accepted(request_id)
         return AnswerLost(f"HTTP {status_code} without a usable request_id: {message}")
     match status_code:
         case 429:
             return RateLimited(message, retry_at(headers, now))
-        case 406 if "credit" in message.casefold():
-            return OutOfCredits(message)
+        case 406:
+            return NotAcceptable(message)
         case 401 | 403 | 410:
             return KeyRefused(status_code, message)
         case 500:
@@ -226,20 +232,20 @@ def words(text: str) -> str:
 def retry_at(headers: Mapping[str, str], now: datetime) -> datetime | None:
     """When the API says to come back, None if it does not.
 
-    `Retry-After` (seconds or a date) or `x-rate-limit-reset-at-utc` (documented for v1); a day at most.
+    `Retry-After` (seconds or a date) or `x-rate-limit-reset-at-utc` (documented for v1); an hour at most.
     """
     after = headers.get("retry-after", "").strip()
     if after.isdecimal() and len(after) < 10:
-        return now + timedelta(seconds=min(int(after), _DAY_SECONDS))
+        return now + timedelta(seconds=min(int(after), _MOST_SECONDS))
     for value in (after, headers.get("x-rate-limit-reset-at-utc", "").strip()):
         moment = _moment(value)
         if moment is not None:
-            return min(moment, now + timedelta(seconds=_DAY_SECONDS))
+            return min(moment, now + timedelta(seconds=_MOST_SECONDS))
     return None
 
 
-_DAY_SECONDS = 86_400
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_MOST_SECONDS = 3_600
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _DATA_URI = re.compile(r"data:[\w.+/;=-]*;base64,[A-Za-z0-9+/=_-]*", re.IGNORECASE)
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{200,}={0,2}")
 # Slashes may be escaped, as JSON allows.
@@ -251,7 +257,6 @@ _REFUSALS = {
     400: "BadRequest",
     404: "ModelNotFound",
     405: "MethodNotAllowed",
-    406: "NotAcceptable",
     413: "TooLarge",
     415: "UnsupportedMediaType",
     422: "ValidationError",

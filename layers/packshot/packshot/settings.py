@@ -10,6 +10,7 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from packshot.gate import Pace
 from packshot.scene import Scene
 
 
@@ -24,6 +25,8 @@ def _comma_separated(value: str | frozenset[str]) -> frozenset[str]:
 
 
 ImageTransfer = Literal["url", "inline"]
+OnUncertainSubmit = Literal["resubmit", "person"]
+OnExpiredResult = Literal["fail", "resubmit"]
 OptionalText = Annotated[str | None, BeforeValidator(_blank_is_nothing)]
 
 
@@ -39,11 +42,23 @@ class Settings(BaseModel):
 AnySettings = TypeVar("AnySettings", bound=Settings)
 
 
-class SubmitSettings(Settings):
-    """What SubmitFunction needs, the stack's scene among it."""
+class GateSettings(Settings):
+    """What the functions need that look at the gate."""
 
     job_table_name: Annotated[str, Field(alias="JOB_TABLE_NAME", min_length=1)]
     event_bus_name: Annotated[str, Field(alias="EVENT_BUS_NAME", min_length=1)]
+    requests_a_minute: Annotated[int, Field(alias="REQUESTS_A_MINUTE", ge=1)]
+    submit_concurrency: Annotated[int, Field(alias="SUBMIT_CONCURRENCY", ge=1)]
+    image_price_usd: Annotated[float, Field(alias="IMAGE_PRICE_USD", gt=0, allow_inf_nan=False)]
+
+    def pace(self) -> Pace:
+        """How fast the plan lets requests follow each other."""
+        return Pace(self.requests_a_minute, self.submit_concurrency)
+
+
+class SubmitSettings(GateSettings):
+    """What SubmitFunction needs, the stack's scene among it."""
+
     upload_queue_url: Annotated[str, Field(alias="UPLOAD_QUEUE_URL", min_length=1)]
     workflow_arn: Annotated[str, Field(alias="WORKFLOW_ARN", min_length=1)]
     output_bucket_name: Annotated[str, Field(alias="OUTPUT_BUCKET_NAME", min_length=1)]
@@ -51,6 +66,8 @@ class SubmitSettings(Settings):
     image_transfer: Annotated[ImageTransfer, Field(alias="IMAGE_TRANSFER")] = "url"
     max_photo_bytes: Annotated[int, Field(alias="MAX_PHOTO_BYTES", gt=0)]
     max_submits_per_job: Annotated[int, Field(alias="MAX_SUBMITS_PER_JOB", ge=1)]
+    on_uncertain_submit: Annotated[OnUncertainSubmit, Field(alias="ON_UNCERTAIN_SUBMIT")] = "resubmit"
+    history_url: Annotated[OptionalText, Field(alias="HISTORY_URL")] = None
 
     scene_prompt: Annotated[str, Field(alias="SCENE_PROMPT", min_length=1)]
     scene_image_2: Annotated[OptionalText, Field(alias="SCENE_IMAGE_2")] = None
@@ -81,14 +98,14 @@ class FinalizeSettings(Settings):
     output_hosts: Annotated[frozenset[str], BeforeValidator(_comma_separated), Field(alias="OUTPUT_HOSTS")]
     max_image_bytes: Annotated[int, Field(alias="MAX_IMAGE_BYTES", gt=0)]
     image_cache_control: Annotated[OptionalText, Field(alias="IMAGE_CACHE_CONTROL")] = None
+    on_expired_result: Annotated[OnExpiredResult, Field(alias="ON_EXPIRED_RESULT")] = "fail"
+    history_url: Annotated[OptionalText, Field(alias="HISTORY_URL")] = None
 
 
-class SweepSettings(Settings):
+class SweepSettings(GateSettings):
     """What SweepFunction needs."""
 
-    job_table_name: Annotated[str, Field(alias="JOB_TABLE_NAME", min_length=1)]
     upload_queue_url: Annotated[str, Field(alias="UPLOAD_QUEUE_URL", min_length=1)]
-    requests_a_minute: Annotated[int, Field(alias="REQUESTS_A_MINUTE", ge=1)]
 
 
 def read_settings(kind: type[AnySettings]) -> AnySettings:

@@ -13,6 +13,9 @@ from typing import Any
 from packshot import segmind_answers as answers
 from packshot.announcing import announce
 from packshot.event_bus import EventBus
+from packshot.gate import Slot, Wait
+from packshot.gatekeeper import Gatekeeper
+from packshot.history import RequestHistory
 from packshot.image_store import ImageStore
 from packshot.job import (
     ENDINGS,
@@ -28,16 +31,16 @@ from packshot.job import (
 from packshot.job_table import JobTable, NewerKnown, PathOwned, Unmoved
 from packshot.photo import MAX_KEY_BYTES, Photo, image_key, is_photo_key
 from packshot.photo_store import Overwritten, PhotoStore, Unusable
-from packshot.scene import DEFAULT_SCENE, InvalidSceneError, Scene, scene_with_overrides
+from packshot.scene import DEFAULT_SCENE, InvalidSceneError, Scene, SceneRequest, scene_with_overrides
 from packshot.segmind import NoApiKeyError, SegmindClient
+from packshot.settings import OnUncertainSubmit
 from packshot.upload_queue import UploadQueue
 from packshot.workflow import Workflow
 
 # A planned job is submitted within seconds; after this something is amiss with it.
 PLANNED_DUE = timedelta(minutes=15)
-RATE_PAUSE = timedelta(minutes=1)
-CREDITS_PAUSE = timedelta(minutes=5)
-KEY_PAUSE = timedelta(minutes=5)
+# What is parked is due after this, and comes when the gate opens.
+PARKED_PAUSE = timedelta(minutes=1)
 UNCERTAIN_PAUSE = timedelta(minutes=1)
 NOT_ACCEPTED_PAUSE = timedelta(seconds=15)
 MAX_NOT_ACCEPTED = 5
@@ -75,12 +78,15 @@ class Submitter:
     photos: PhotoStore
     table: JobTable
     segmind: SegmindClient
+    gatekeeper: Gatekeeper
+    history: RequestHistory
     queue: UploadQueue
     workflow: Workflow
     bus: EventBus
     images: ImageStore
     scene: Scene
     max_submits_per_job: int
+    on_uncertain_submit: OnUncertainSubmit
     now: Callable[[], datetime]
 
     def upload(self, found: Photo) -> Job | None:
@@ -104,18 +110,22 @@ class Submitter:
 
         Raises LeaseHeldError, UnknownJobError, and whatever AWS raises: the message then comes again.
         """
-        claimed = self.table.claim(wanted_id)
-        if isinstance(claimed, Unmoved) and claimed.job and claimed.job.owes_event:
+        standing = self.table.get(wanted_id)
+        if standing is None:
+            raise UnknownJobError(wanted_id)
+        if standing.owes_event:
             # Told first, or nobody would hear of the state that a claim takes the job out of.
-            told = announce(claimed.job, self.bus, self.table)
-            if told.stands_still:
-                return told
-            claimed = self.table.claim(wanted_id)
+            standing = announce(standing, self.bus, self.table)
+            if standing.stands_still and not standing.uploaded_again:
+                return standing
+        if standing.state is JobState.UNCERTAIN and standing.is_due(self.now()):
+            cleared = self._clear_up(standing)
+            if cleared is not None:
+                return cleared
+        claimed = self.table.claim(wanted_id)
         if isinstance(claimed, Job):
             return self._post(claimed)
-        if claimed.job is None:
-            raise UnknownJobError(wanted_id)
-        return self._resume(claimed.job)
+        return self._resume(claimed.job or standing)
 
     def _plan(self, photo: Photo, scenes: dict[str, Scene]) -> Job:
         jobs = [self._planned(photo, name, scene) for name, scene in scenes.items()]
@@ -206,30 +216,51 @@ class Submitter:
             raise UnknownJobError(job.job_id)
         try:
             image_1 = self._image_1(job)
+            turn = self.gatekeeper.slot() if isinstance(image_1, str) else image_1
         except Exception:
             # Nothing was posted: give the claim back, or its end would count as a lost answer.
             self.table.move(job, JobState.PLANNED, due_at=job.due_at)
             raise
-        if isinstance(image_1, _NotSent):
-            ended = self._move(job, image_1.ending, error=image_1.reason)
-            if ended.state is JobState.CLAIMED:
-                # The photo came again meanwhile, and may be the newest now.
-                return self._move(job, JobState.PLANNED, due_at=self.now())
-            return ended
+        match image_1, turn:
+            case str(), Slot():
+                return self._post_in_turn(job, turn, job.parameters.request(image_1, job.seed))
+            case str(), Wait(until, cause, message):
+                return self._park(job, cause, message, until=until)
+            case _NotSent(ending, reason), _:
+                ended = self._move(job, ending, error=reason)
+        if ended.state is JobState.CLAIMED:
+            # The photo came again meanwhile, and may be the newest now.
+            return self._move(job, JobState.PLANNED, due_at=self.now())
+        return ended
+
+    def _post_in_turn(self, job: Job, slot: Slot, request: SceneRequest) -> Job:
         try:
-            outcome = self.segmind.submit(job.parameters.request(image_1, job.seed))
+            outcome = self.segmind.submit(request)
         except NoApiKeyError as error:
-            return self._park(job, ParkedCause.KEY, KEY_PAUSE, str(error))
+            return self._close(job, ParkedCause.KEY, str(error))
+        return self._answered(job, slot, outcome)
+
+    def _answered(self, job: Job, slot: Slot, outcome: answers.SubmitOutcome) -> Job:
+        """What the answer says about the job; then, and only then, what it says about all the others."""
         match outcome:
             case answers.Accepted(request_id):
-                return self._submitted(job, request_id)
+                submitted = self._submitted(job, request_id)
+                self.gatekeeper.accepted(job, slot)
+                return submitted
             case answers.RateLimited(message, retry_at):
-                pause = max(retry_at - self.now(), timedelta(seconds=1)) if retry_at else RATE_PAUSE
-                return self._park(job, ParkedCause.RATE, pause, message)
-            case answers.OutOfCredits(message):
-                return self._park(job, ParkedCause.CREDITS, CREDITS_PAUSE, message)
+                parked = self._park(job, ParkedCause.RATE, message, until=retry_at)
+                self.gatekeeper.rate_limited(job, slot, message, retry_at)
+                return parked
+            case answers.NotAcceptable(message):
+                if self.gatekeeper.can_pay():
+                    return self._move(
+                        job, JobState.FAILED, error=Reason(code="NotAcceptable", message=message)
+                    )
+                return self._close(job, ParkedCause.CREDITS, message)
             case answers.KeyRefused(status_code, message):
-                return self._park(job, ParkedCause.KEY, KEY_PAUSE, f"HTTP {status_code}: {message}")
+                # The credits call tells whether the key is good, not what it may be used for.
+                words = f"HTTP {status_code}: {message}"
+                return self._close(job, ParkedCause.KEY, words, asks_credits=status_code == 401)
             case answers.Refused(code, message):
                 return self._move(job, JobState.FAILED, error=Reason(code=code, message=message))
             case answers.NotAccepted(message):
@@ -241,7 +272,7 @@ class Submitter:
         """The photo as the API is given it, or why it is not to be sent any more."""
         if not self.table.is_newest(job.photo):
             return _NotSent(JobState.SUPERSEDED, NEWER_PHOTO)
-        match self.photos.image_1(job.photo):
+        match self.photos.image_1(job.photo, job.marker):
             case Unusable(_, reason):
                 return _NotSent(JobState.FAILED, reason)
             case Overwritten():
@@ -252,7 +283,13 @@ class Submitter:
     def _submitted(self, job: Job, request_id: str) -> Job:
         now = self.now()
         submitted = self._move(
-            job, JobState.SUBMITTED, request_id=request_id, submitted_at=now, due_at=now + SUBMITTED_DUE
+            job,
+            JobState.SUBMITTED,
+            request_id=request_id,
+            submitted_at=now,
+            due_at=now + SUBMITTED_DUE,
+            output_url=None,
+            error=None,
         )
         if submitted.state is JobState.SUBMITTED:
             self._wait_for(submitted)
@@ -266,9 +303,15 @@ class Submitter:
             case Job() as next_job:
                 self.workflow.start(next_job)
 
-    def _park(self, job: Job, cause: ParkedCause, pause: timedelta, message: str) -> Job:
+    def _park(self, job: Job, cause: ParkedCause, message: str, until: datetime | None = None) -> Job:
+        due_at = max(until or self.now(), self.now() + PARKED_PAUSE)
         reason = Reason(code=f"Parked:{cause}", message=message)
-        return self._move(job, JobState.PARKED, due_at=self.now() + pause, cause=cause, error=reason)
+        return self._move(job, JobState.PARKED, due_at=due_at, cause=cause, error=reason)
+
+    def _close(self, job: Job, cause: ParkedCause, message: str, *, asks_credits: bool = True) -> Job:
+        parked = self._park(job, cause, message)
+        self.gatekeeper.closes(job, cause, message, asks_credits=asks_credits)
+        return parked
 
     def _not_accepted(self, job: Job, message: str) -> Job:
         """Nothing was taken, so nothing is paid: another attempt is free, and bounded."""
@@ -280,13 +323,39 @@ class Submitter:
         return self._move(job, JobState.PLANNED, due_at=self.now() + pause, not_accepted=count, error=reason)
 
     def _uncertain(self, job: Job, message: str) -> Job:
-        """The answer may have been yes: one more request for each such answer, up to the limit."""
-        lost_answers = job.lost_answers + 1
-        reason = Reason(code="AnswerLost", message=message)
-        due_at: datetime | None = self.now() + UNCERTAIN_PAUSE
-        if lost_answers >= self.max_submits_per_job:
-            reason, due_at = Reason(code=PERSON_DECIDES, message=message), None
-        return self._move(job, JobState.UNCERTAIN, lost_answers=lost_answers, error=reason, due_at=due_at)
+        """The answer may have been yes. What may be done about it is done when the job is due."""
+        job = job.model_copy(update={"lost_answers": job.lost_answers + 1})
+        reason, due_at = Reason(code="AnswerLost", message=message), self.now() + UNCERTAIN_PAUSE
+        if not self.history.url and not self._may_be_asked_again(job):
+            return self._let_a_person_decide(job, message)
+        return self._move(job, JobState.UNCERTAIN, lost_answers=job.lost_answers, error=reason, due_at=due_at)
+
+    def _may_be_asked_again(self, job: Job) -> bool:
+        """One more request for each lost answer, up to the limit, if that is wanted at all."""
+        return self.on_uncertain_submit == "resubmit" and job.lost_answers < self.max_submits_per_job
+
+    def _clear_up(self, job: Job) -> Job | None:
+        """What became of an uncertain job without another request; None when it may be submitted again."""
+        request_id = self.history.find(job.marker, since=job.updated_at)
+        if request_id and self._knows(request_id):
+            return self._submitted(job, request_id)
+        if job.stands_still:
+            return job
+        if self._may_be_asked_again(job):
+            return None
+        return self._let_a_person_decide(job, job.error.message if job.error else "")
+
+    def _knows(self, request_id: str) -> bool:
+        """Whether the API itself knows a request that the history tells of."""
+        try:
+            outcome = self.segmind.status(request_id)
+        except NoApiKeyError:
+            return False
+        return isinstance(outcome, answers.Pending | answers.Completed | answers.Failed)
+
+    def _let_a_person_decide(self, job: Job, message: str) -> Job:
+        reason = Reason(code=PERSON_DECIDES, message=message)
+        return self._move(job, JobState.UNCERTAIN, lost_answers=job.lost_answers, error=reason, due_at=None)
 
     def _move(self, job: Job, to: JobState, **changes: Any) -> Job:
         moved = self.table.move(job, to, **changes)

@@ -5,9 +5,11 @@ The sweep decides nothing about a job. Whoever gets the message looks at the row
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
+from packshot.gatekeeper import Gatekeeper
 from packshot.job import ParkedCause
 from packshot.job_table import JobTable
 from packshot.upload_queue import UploadQueue
@@ -22,16 +24,25 @@ class Sweeper:
 
     table: JobTable
     queue: UploadQueue
+    gatekeeper: Gatekeeper
     requests_a_minute: int
+    now: Callable[[], datetime]
 
     def sweep(self) -> int:
-        """Queue what is due, oldest first; how many jobs that were."""
+        """Queue what is due, oldest first; how many jobs that were.
+
+        While the gate is closed nothing parked is queued, but for one job when a trial is due.
+        """
         queued = self._queue(self.table.due(None, MAX_TURNS))
-        left = self.requests_a_minute
+        gate = self.gatekeeper.look()
+        parked = self.requests_a_minute
+        if gate.closures:
+            parked = 1 if gate.admits(self.now()) else 0
+        left = parked
         for cause in ParkedCause:
             if left > 0:
                 left -= self._queue(self.table.due(cause, left))
-        return queued + self.requests_a_minute - left
+        return queued + parked - left
 
     def wake(self, job_id: str) -> None:
         """Queue one job at once."""

@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
 
 class WorkflowState(BaseModel):
-    """What the state machine carries. `finished` says that Finalize has work to do."""
+    """What the state machine carries.
+
+    `unknowns` is how many times running the API knew nothing of the request; `finished` says that Finalize
+    has work to do.
+    """
 
     job_id: str
     attempt: int
@@ -22,6 +26,7 @@ class WorkflowState(BaseModel):
     submitted_at: Moment
     wait_seconds: int
     age_seconds: int = 0
+    unknowns: int = 0
     finished: bool = False
 
 
