@@ -137,7 +137,7 @@ def test_submits_at_once_follow_the_plan() -> None:
     assert concurrency == {"Fn::FindInMap": ["Plans", {"Ref": "SegmindPlan"}, "SubmitConcurrency"]}
     plans = TEMPLATE["Mappings"]["Plans"]
     assert list(plans) == PARAMETERS["SegmindPlan"]["AllowedValues"]
-    assert all(2 <= int(plan["SubmitConcurrency"]) <= 1000 for plan in plans.values())
+    assert all(2 <= plan["SubmitConcurrency"] <= 1000 for plan in plans.values())
 
 
 # -- the code gets what it wants --
