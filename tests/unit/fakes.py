@@ -290,8 +290,8 @@ class FakeJobTable(JobTable):
         return self.keep(standing.model_copy(update={**changes, "updated_at": self._now()}))
 
     def settle(self, job: Job) -> Job:
-        due = {"due_at": None} if job.stands_still else {}
-        settled = self._outside.call(lambda: self._change(job, {"owes_event": False, **due}))
+        still = {"due_at": None, "queued": False} if job.stands_still else {}
+        settled = self._outside.call(lambda: self._change(job, {"owes_event": False, **still}))
         return (settled.job or job) if isinstance(settled, Unmoved) else settled
 
     def next_attempt(self, job: Job) -> Job | Unmoved:

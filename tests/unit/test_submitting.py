@@ -343,6 +343,20 @@ def test_a_lost_answer_is_asked_for_once_more_each_up_to_the_limit_and_then_a_pe
     assert len(world.segmind.posted) == 3
 
 
+def test_what_a_person_decides_is_not_submitted_by_the_message_that_told_of_it(world: World) -> None:
+    """The bus refuses the event, so the sweep sends a message for it, and another message comes after that."""
+    world.segmind.submits = [answers.AnswerLost("ReadTimeout")]
+    job = world.uploads()
+    for _ in range(2):
+        world.bus.refusals = 1 if job.lost_answers == 2 else 0
+        with suppress(EventNotTakenError):
+            job = comes_back(world, job)
+    job = comes_back(world, world.table.only_job)
+    assert (job.stands_still, job.owes_event) == (True, False)
+    world.submitter.job(job.job_id)
+    assert len(world.segmind.posted) == 3
+
+
 def test_a_lost_answer_that_is_followed_by_a_yes_is_submitted(world: World) -> None:
     world.segmind.submits = [answers.AnswerLost("ReadTimeout"), answers.Accepted("request-2")]
     job = comes_back(world, world.uploads())

@@ -195,10 +195,10 @@ class JobTable:
     def settle(self, job: Job) -> Job:
         """The event of the state that a job is in was told; the row that stands then.
 
-        What stands still has nothing left to wait for.
+        What stands still has nothing left to wait for, and no message is to take it up again.
         """
-        due = {"due_at": None} if job.stands_still else {}
-        settled = self._update_standing(job, {"owes_event": False, **due})
+        still = {"due_at": None, "queued": False} if job.stands_still else {}
+        settled = self._update_standing(job, {"owes_event": False, **still})
         return (settled.job or job) if isinstance(settled, Unmoved) else settled
 
     def next_attempt(self, job: Job) -> Job | Unmoved:
