@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from packshot import segmind_answers as answers
+from packshot.event_bus import EventNotTakenError
 from packshot.finalizing import NotFinishedError
 from packshot.image_store import ImageContendedError, Newer
 from packshot.job import Job, JobState
@@ -93,6 +94,20 @@ def test_a_again_while_a_is_in_flight_wins_over_b(world: World) -> None:
     assert finishes(world, a, "A").state is JobState.COMPLETED
     assert current(world) == IMAGE["A"]
     assert len(world.segmind.posted) == 2
+
+
+def test_a_again_whose_ending_was_not_told_yet_wins_over_b(world: World) -> None:
+    """Its message finds an event that is owed, and has to do more than tell it."""
+    a, b = uploads(world, "A", 1), uploads(world, "B", 2)
+    world.bus.refusals = 1
+    with pytest.raises(EventNotTakenError):
+        finishes(world, a, "A")
+    finishes(world, b, "B")
+    again = uploads(world, "A", 3)
+    assert again.state is JobState.COMPLETED
+    assert current(world) == IMAGE["A"]
+    assert world.bus.told == ["Scene Generated"] * 3
+    assert len(world.bus.ids) == 3
 
 
 def test_a_again_that_was_never_sent_is_sent(world: World) -> None:
