@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from decimal import Decimal
@@ -262,6 +263,9 @@ def test_a_row_that_stands_is_not_written_over(stub: Stubber, table: JobTable) -
 def expressions(expected: dict[str, Any]) -> dict[str, Any]:
     """What an update says, without the placeholders that it says it with."""
     names, values = expected["ExpressionAttributeNames"], expected["ExpressionAttributeValues"]
+    # DynamoDB refuses a placeholder that is not used, and one that is not given.
+    used = re.findall(r"[#:]\w+", f"{expected['UpdateExpression']} {expected['ConditionExpression']}")
+    assert set(used) == {*names, *values}
     set_part, _, remove_part = expected["UpdateExpression"].removeprefix("SET ").partition(" REMOVE ")
     said: dict[str, Any] = {"condition": expected["ConditionExpression"], "set": {}, "remove": set()}
     for placeholder, name in sorted(names.items(), reverse=True):

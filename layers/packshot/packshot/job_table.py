@@ -283,7 +283,8 @@ class JobTable:
         new_attempt: bool = False,
     ) -> Job | Unmoved:
         changes = {**changes, "updated_at": iso(self._now())}
-        names = {"#state": "state"}
+        # DynamoDB refuses a name that no expression uses.
+        names = {"#state": "state"} if "#state" in condition else {}
         values = dict(condition_values)
         sets, removes = [], []
         for index, (name, value) in enumerate(changes.items()):
