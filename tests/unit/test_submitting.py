@@ -455,6 +455,14 @@ def test_the_same_mistake_uploaded_again_is_told_again(world: World) -> None:
     assert len(world.bus.ids) == 2
 
 
+def test_a_mistake_whose_message_comes_again_is_told_again_as_the_same_fact(world: World) -> None:
+    photo = world.puts(a_photo(), packshot_quality="0")
+    for _ in range(2):
+        world.submitter.upload(photo)
+    assert world.bus.told == ["Photo Rejected"] * 2
+    assert len(world.bus.ids) == 1
+
+
 # -- an event that the bus does not take --
 
 

@@ -179,6 +179,9 @@ class Submitter:
                 error=reason,
             )
         )
+        if not ended.owes_event:
+            # Found, and told before: told again, with the same id.
+            self.bus.announce(ended)
         return announce(ended, self.bus, self.table)
 
     def _resume(self, job: Job) -> Job:
