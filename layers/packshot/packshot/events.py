@@ -127,7 +127,7 @@ def _bounded(detail: Detail) -> str:
     """The detail as JSON of at most 10 kB: only the words of the reason can be long, so they give way."""
     text = detail.model_dump_json()
     excess = len(text.encode()) - MAX_DETAIL_BYTES
-    if excess <= 0 or detail.reason is None:
+    if excess <= 0 or detail.reason is None or len(detail.reason.message) <= 1:
         return text
     kept = detail.reason.message.encode()[: -excess - 8].decode("utf-8", "ignore") + "…"
     shorter = detail.reason.model_copy(update={"message": kept})

@@ -1,27 +1,45 @@
 """What the upload queue carries: an upload (S3's event, as EventBridge passes it on) or a job.
 
 EventBridge gives keys as they are: they are never URL-decoded. Only versioned buckets give a version id.
+Every text has a bound, since rows, events and an image's metadata are bounded and have to hold it.
 """
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
 
-from packshot.photo import MAX_KEY_BYTES, Photo
+from packshot.photo import MAX_KEY_BYTES, MAX_SEQUENCER_DIGITS, Photo
+
+# The longest name that S3 ever gave a bucket, in us-east-1 before 2018.
+_MAX_BUCKET_CHARACTERS = 255
+_MAX_ETAG_CHARACTERS = 128
+# S3's own bound on a version id, which is fit for a URL.
+_MAX_VERSION_BYTES = 1024
+_MAX_SIZE_BYTES = 2**63 - 1
+_VISIBLE = r"^[!-~]*$"
+
+
+def _key(key: str) -> str:
+    if len(key.encode()) > MAX_KEY_BYTES:
+        raise ValueError(f"a key has at most {MAX_KEY_BYTES} bytes")
+    return key
 
 
 class _Bucket(BaseModel):
-    name: Annotated[str, Field(min_length=1)]
+    name: Annotated[str, Field(min_length=1, max_length=_MAX_BUCKET_CHARACTERS, pattern=_VISIBLE)]
 
 
 class _Object(BaseModel):
-    key: Annotated[str, Field(min_length=1, max_length=MAX_KEY_BYTES)]
-    size: Annotated[int, Field(ge=0)] | None = None
-    etag: str | None = None
-    version_id: Annotated[str | None, Field(alias="version-id")] = None
-    sequencer: str = ""
+    key: Annotated[str, Field(min_length=1), AfterValidator(_key)]
+    size: Annotated[int, Field(ge=0, le=_MAX_SIZE_BYTES)] | None = None
+    etag: Annotated[str, Field(max_length=_MAX_ETAG_CHARACTERS, pattern=_VISIBLE)] | None = None
+    version_id: Annotated[
+        Annotated[str, Field(max_length=_MAX_VERSION_BYTES, pattern=_VISIBLE)] | None,
+        Field(alias="version-id"),
+    ] = None
+    sequencer: Annotated[str, Field(pattern=rf"^[0-9A-Fa-f]{{0,{MAX_SEQUENCER_DIGITS}}}$")] = ""
 
 
 class _ObjectCreated(BaseModel):

@@ -11,7 +11,8 @@ from packshot.scene import EXTENSIONS, ImageFormat
 
 # S3's own bound on a key, in bytes of UTF-8.
 MAX_KEY_BYTES = 1024
-_SEQUENCER_LENGTH = 64
+# S3's are of 16 and 18 hexadecimal digits.
+MAX_SEQUENCER_DIGITS = 64
 
 
 class Photo(BaseModel):
@@ -52,4 +53,4 @@ def image_key(photo_key: str, scene: str, image_format: ImageFormat) -> str:
 
 def comparable_sequencer(sequencer: str) -> str:
     """A sequencer that orders as S3 says: hexadecimal text, the shorter one padded on the right."""
-    return sequencer.upper().ljust(_SEQUENCER_LENGTH, "0")
+    return sequencer.upper().ljust(MAX_SEQUENCER_DIGITS, "0")

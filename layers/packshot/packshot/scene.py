@@ -119,7 +119,7 @@ def scene_with_overrides(root: Scene, metadata: Mapping[str, str]) -> Scene:
         field = name.removeprefix(OVERRIDE_PREFIX).replace("-", "_")
         if field not in OVERRIDABLE:
             known = ", ".join(_metadata_name(field) for field in OVERRIDABLE)
-            raise InvalidSceneError(f"{name}: no such override; known are {known}")
+            raise InvalidSceneError(f"{_shown(name)}: no such override; known are {known}")
         overrides[field] = _decode(name, value)
     return _validated({**root.model_dump(), **overrides})
 
@@ -132,6 +132,11 @@ def _validated(values: dict[str, Any]) -> Scene:
         found = str(first["input"])[:200]
         field = str(first["loc"][0])
         raise InvalidSceneError(f"{_metadata_name(field)}: found {found!r}: {first['msg']}") from error
+
+
+def _shown(name: str) -> str:
+    """A name that nobody chose, as a record can hold it."""
+    return name[:200].encode("ascii", "backslashreplace").decode()
 
 
 def _metadata_name(field: str) -> str:
