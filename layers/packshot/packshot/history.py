@@ -25,6 +25,7 @@ from packshot.segmind_answers import REQUEST_ID
 TIMEOUT_SECONDS = 10.0
 ROWS_A_PAGE = 100
 MOST_PAGES = 5
+MAX_PAGE_BYTES = 8 * 1024 * 1024
 # The clocks of both sides, and midnight.
 MARGIN = timedelta(days=1)
 
@@ -83,7 +84,11 @@ class RequestHistory:
                 allow_redirects=False,
                 stream=True,
             ) as response:
-                return json.loads(read_body(response, ends_at)) if response.status_code == 200 else None
+                return (
+                    json.loads(read_body(response, ends_at, MAX_PAGE_BYTES))
+                    if response.status_code == 200
+                    else None
+                )
         except (requests.exceptions.RequestException, NoApiKeyError, ValueError, RecursionError):
             return None
 

@@ -26,8 +26,9 @@ CONNECT_TIMEOUT_SECONDS = 5.0
 SUBMIT_TIMEOUT_SECONDS = 30.0
 READ_TIMEOUT_SECONDS = 10.0
 SYNC_TIMEOUT_SECONDS = 180.0
-# An image in base64 may be part of an answer.
-MAX_ANSWER_BYTES = 64 * 1024 * 1024
+MAX_ANSWER_BYTES = 1024 * 1024
+# An image may be the answer, or part of it in base64.
+MAX_IMAGE_ANSWER_BYTES = 64 * 1024 * 1024
 
 USER_AGENT = "packshot/1"
 
@@ -101,7 +102,7 @@ class SegmindClient:
     def submit(self, request: SceneRequest) -> answers.SubmitOutcome:
         """Ask for one image: the paid POST. Raises NoApiKeyError, and nothing else."""
         try:
-            answer = self._paid_post(self._submit_path, request, SUBMIT_TIMEOUT_SECONDS)
+            answer = self._paid_post(self._submit_path, request, SUBMIT_TIMEOUT_SECONDS, MAX_ANSWER_BYTES)
         except requests.exceptions.RequestException as error:
             if _never_connected(error):
                 return answers.NotAccepted(f"no connection to the API: {_cause(error)}")
@@ -110,11 +111,11 @@ class SegmindClient:
 
     def status(self, request_id: str) -> answers.RequestOutcome:
         """How a request is doing. Raises NoApiKeyError."""
-        return self._request_outcome(f"/v2/requests/{quote(request_id, safe='')}/status")
+        return self._request_outcome(f"/v2/requests/{quote(request_id, safe='')}/status", MAX_ANSWER_BYTES)
 
     def result(self, request_id: str) -> answers.RequestOutcome:
         """What became of a request, with its output. Raises NoApiKeyError."""
-        return self._request_outcome(f"/v2/requests/{quote(request_id, safe='')}")
+        return self._request_outcome(f"/v2/requests/{quote(request_id, safe='')}", MAX_IMAGE_ANSWER_BYTES)
 
     def run_sync(self, request: SceneRequest) -> SyncImage:
         """Make one image and wait for it (v1), up to 180 s.
@@ -122,7 +123,7 @@ class SegmindClient:
         Raises SegmindError with the API's words when there is no image, NoApiKeyError when there is no key.
         """
         try:
-            answer = self._paid_post(self._sync_path, request, SYNC_TIMEOUT_SECONDS)
+            answer = self._paid_post(self._sync_path, request, SYNC_TIMEOUT_SECONDS, MAX_IMAGE_ANSWER_BYTES)
         except requests.exceptions.RequestException as error:
             raise SegmindError(f"no answer: {_cause(error)}") from error
         return SyncImage(
@@ -136,35 +137,37 @@ class SegmindClient:
     def credits(self) -> answers.Credits:
         """The account's balance; the call is free. Raises SegmindError when it is not told, NoApiKeyError."""
         try:
-            answer = self._request("GET", "/v1/get-user-credits", timeout_seconds=READ_TIMEOUT_SECONDS)
+            answer = self._request("GET", "/v1/get-user-credits", READ_TIMEOUT_SECONDS, MAX_ANSWER_BYTES)
         except requests.exceptions.RequestException as error:
             raise SegmindError(f"no answer: {_cause(error)}") from error
         if answer.status_code != 200:
             raise _refusal(answer)
         return answers.credits_in(answer.body)
 
-    def _request_outcome(self, path: str) -> answers.RequestOutcome:
+    def _request_outcome(self, path: str, max_bytes: int) -> answers.RequestOutcome:
         try:
-            answer = self._request("GET", path, timeout_seconds=READ_TIMEOUT_SECONDS)
+            answer = self._request("GET", path, READ_TIMEOUT_SECONDS, max_bytes)
         except requests.exceptions.RequestException as error:
             return answers.TryLater(f"no answer: {_cause(error)}")
         return answers.request_outcome(answer.status_code, answer.headers, answer.body, self._now())
 
-    def _paid_post(self, path: str, request: SceneRequest, timeout_seconds: float) -> _Answer:
-        return self._request("POST", path, timeout_seconds=timeout_seconds, json=request.body())
+    def _paid_post(self, path: str, request: SceneRequest, timeout_seconds: float, max_bytes: int) -> _Answer:
+        return self._request("POST", path, timeout_seconds, max_bytes, json=request.body())
 
-    def _request(self, method: str, path: str, *, timeout_seconds: float, json: Any = None) -> _Answer:
+    def _request(
+        self, method: str, path: str, timeout_seconds: float, max_bytes: int, json: Any = None
+    ) -> _Answer:
         """The one place that talks to the API. Raises requests' exceptions and NoApiKeyError."""
         ends_at = time.monotonic() + timeout_seconds
         key = self._read_key(False)
-        answer = self._send(method, path, key, ends_at, json)
+        answer = self._send(method, path, key, ends_at, max_bytes, json)
         if answer.status_code == 401:
             fresh_key = self._read_key(True)
             if fresh_key != key:
-                answer = self._send(method, path, fresh_key, ends_at, json)
+                answer = self._send(method, path, fresh_key, ends_at, max_bytes, json)
         return answer
 
-    def _send(self, method: str, path: str, key: str, ends_at: float, json: Any) -> _Answer:
+    def _send(self, method: str, path: str, key: str, ends_at: float, max_bytes: int, json: Any) -> _Answer:
         wait_seconds = max(ends_at - time.monotonic(), 0.001)
         headers = {"x-api-key": key, "User-Agent": USER_AGENT}
         if method == "POST":
@@ -179,7 +182,7 @@ class SegmindClient:
                 allow_redirects=False,
                 stream=True,
             ) as response:
-                body = read_body(response, ends_at)
+                body = read_body(response, ends_at, max_bytes)
         finally:
             if method == "POST":
                 # Where the server keeps it open all the same.
@@ -189,7 +192,7 @@ class SegmindClient:
         return _Answer(response.status_code, CaseInsensitiveDict(response.headers), body)
 
 
-def read_body(response: requests.Response, ends_at: float) -> bytes:
+def read_body(response: requests.Response, ends_at: float, max_bytes: int) -> bytes:
     """The whole body, bounded in size and in time (a socket's time-out bounds only each wait).
 
     `ends_at` is a time of the monotonic clock. Raises requests' exceptions.
@@ -200,10 +203,8 @@ def read_body(response: requests.Response, ends_at: float) -> bytes:
         while chunk := response.raw.read1(65_536, decode_content=True):
             chunks.append(chunk)
             size_bytes += len(chunk)
-            if size_bytes > MAX_ANSWER_BYTES:
-                raise requests.exceptions.ContentDecodingError(
-                    f"the answer is larger than {MAX_ANSWER_BYTES} bytes"
-                )
+            if size_bytes > max_bytes:
+                raise requests.exceptions.ContentDecodingError(f"the answer is larger than {max_bytes} bytes")
             if time.monotonic() > ends_at:
                 raise requests.exceptions.ReadTimeout("the answer took too long")
     except urllib3.exceptions.ReadTimeoutError as error:

@@ -21,6 +21,10 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 MAX_WORDS_CHARACTERS = 2000
+# As long as browsers and CDNs take; it has to fit into a row.
+MAX_URL_CHARACTERS = 8192
+# The API's answers have a dozen. Millions of empty lists in a few megabytes would fill the memory when read.
+MAX_JSON_COMMAS = 10_000
 
 
 @dataclass(frozen=True)
@@ -251,7 +255,8 @@ _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{200,}={0,2}")
 # Slashes may be escaped, as JSON allows.
 _URL_QUERY = re.compile(r"(https?:\\*/\\*/[^\s?\"<>]*)\?[^\s\"<>]*", re.IGNORECASE)
 _SIGNATURE = re.compile(
-    r"((?:X-Amz-)?(?:Signature|Credential|Security-Token)|AWSAccessKeyId)(?:=|%3D)[^\s&\"<>]*", re.IGNORECASE
+    r"((?:X-Amz-)?(?:Signature|Credential|Security-Token)|AWSAccessKeyId)(?:=|%3D|\\u003d)[^\s&\"<>]*",
+    re.IGNORECASE,
 )
 _REFUSALS = {
     400: "BadRequest",
@@ -264,11 +269,16 @@ _REFUSALS = {
 
 
 def _json_object(body: bytes) -> dict[str, Any]:
-    try:
-        answer = json.loads(body)
-    except (ValueError, RecursionError):
-        return {}
+    answer = _json(body) if body.count(b",") <= MAX_JSON_COMMAS else None
     return answer if isinstance(answer, dict) else {}
+
+
+def _json(text: str | bytes) -> Any:
+    """What JSON text says; None when it is none, or too deep to be read."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _message(answer: Mapping[str, Any], body: bytes) -> str:
@@ -323,14 +333,12 @@ def _output(value: Any, depth: int) -> Output | None:
 
 def _output_text(text: str, depth: int) -> Output | None:
     if text.startswith(("https://", "http://")):
-        return Output(url=text)
+        # Printable also means: no half of a surrogate pair, which no row can hold.
+        return Output(url=text) if len(text) <= MAX_URL_CHARACTERS and text.isprintable() else None
     if text.startswith("data:"):
         _, _, text = text.partition(",")
     elif text.startswith(("{", "[", '"')):
-        try:
-            return _output(json.loads(text), depth + 1)
-        except (ValueError, RecursionError):
-            return None
+        return _output(_json(text), depth + 1) if text.count(",") <= MAX_JSON_COMMAS else None
     try:
         # It may be broken into lines.
         data = base64.b64decode("".join(text.split()), validate=True)
