@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 import warnings
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import IO, BinaryIO, cast
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 from packshot.scene import ImageFormat
 
 _DECODERS = ("JPEG", "PNG", "WEBP")
 # MPO is a JPEG with more pictures behind the first, as some cameras and phones write it.
 _FORMATS: dict[str, ImageFormat] = {"JPEG": "jpeg", "MPO": "jpeg", "PNG": "png", "WEBP": "webp"}
+
+# A progressive JPEG has about ten. Each is a pass over the whole picture, and takes as little as 14 bytes.
+MAX_JPEG_SCANS = 200
 
 # Offset, signature, name: what people upload and the model does not take, so that a rejection can name it.
 _OTHERS = (
@@ -52,7 +55,11 @@ class NotAPicture:
 
 
 def read_picture(file: BinaryIO) -> Picture | NotAPicture:
-    """Tell what a seekable file is by its content. Memory stays small: no format is decoded in full size."""
+    """Tell what a seekable file is by its content.
+
+    No format is decoded to pixels in full size. Memory: twice the file for PNG and WebP; a progressive JPEG's
+    coefficients, about 6 bytes a pixel.
+    """
     size_bytes = file.seek(0, os.SEEK_END)
     if size_bytes == 0:
         return NotAPicture("EmptyFile", "the file is empty (0 bytes)")
@@ -66,7 +73,7 @@ def read_picture(file: BinaryIO) -> Picture | NotAPicture:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             image = Image.open(file, formats=_DECODERS)
             picture = Picture(_FORMATS[image.format or ""], *image.size)
-            _check_whole(image, picture.format, head, size_bytes)
+            _check_whole(image, picture.format, file, head, size_bytes)
     except UnidentifiedImageError:
         return _name_other(head)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -77,11 +84,14 @@ def read_picture(file: BinaryIO) -> Picture | NotAPicture:
     return picture
 
 
-def _check_whole(image: Image.Image, image_format: ImageFormat, head: bytes, size_bytes: int) -> None:
+def _check_whole(
+    image: ImageFile.ImageFile, image_format: ImageFormat, file: BinaryIO, head: bytes, size_bytes: int
+) -> None:
     """Raise when the file is cut short or damaged, as far as can be told without decoding it in full size."""
     match image_format:
         case "jpeg":
             image.draft("L", (1, 1))
+            image.fp = cast("IO[bytes]", _Scans(file))
             image.load()
         case "png":
             image.verify()
@@ -89,6 +99,23 @@ def _check_whole(image: Image.Image, image_format: ImageFormat, head: bytes, siz
             declared_bytes = int.from_bytes(head[4:8], "little") + 8
             if declared_bytes > size_bytes:
                 raise ValueError(f"cut short: {size_bytes} of {declared_bytes} bytes")
+
+
+class _Scans:
+    """A JPEG's file as its decoder reads it, with an end to its scans."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._seen = 0
+        self.seek = file.seek
+        self.tell = file.tell
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._file.read(size)
+        self._seen += data.count(b"\xff\xda")
+        if self._seen > MAX_JPEG_SCANS:
+            raise ValueError(f"more than {MAX_JPEG_SCANS} scans")
+        return data
 
 
 def _name_other(head: bytes) -> NotAPicture:
