@@ -322,4 +322,4 @@ def test_an_image_is_fetched_over_https_with_its_certificate_checked_and_time_ou
     assert "x-api-key" not in asked.headers
     assert "Authorization" not in asked.headers
     assert options["verify"] is not False
-    assert options["timeout"] == (5.0, 15.0)
+    assert options["timeout"] == (downloads.CONNECT_TIMEOUT_SECONDS, downloads.READ_TIMEOUT_SECONDS)

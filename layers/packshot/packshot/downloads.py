@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import ipaddress
 import tempfile
 import time
@@ -16,14 +17,20 @@ import urllib3.exceptions
 from packshot.http_session import NoRedirectSession
 
 CONNECT_TIMEOUT_SECONDS = 5.0
-READ_TIMEOUT_SECONDS = 15.0
-TOTAL_TIMEOUT_SECONDS = 60.0
+READ_TIMEOUT_SECONDS = 8.0
+# Of one fetch with its redirects; a read that has begun may end later. With a result call and FETCHES of
+# `finalizing`, a file that stays wrong has failed within two minutes.
+TOTAL_TIMEOUT_SECONDS = 25.0
 MAX_REDIRECTS = 3
 _CHUNK_BYTES = 256 * 1024
 
 
 class DownloadError(Exception):
     """The image could not be fetched this time: a network or server fault, or a file cut short. Try again."""
+
+
+class CutShortError(DownloadError):
+    """The host's answer ended before the whole file had come."""
 
 
 class ForbiddenOutputError(Exception):
@@ -41,13 +48,16 @@ class Downloader:
     def fetch(self, url: str) -> BinaryIO:
         """The file, complete, at its start, to be closed by the caller. Memory stays constant.
 
-        Raises DownloadError or ForbiddenOutputError.
+        Raises DownloadError (CutShortError when the file itself was not whole) or ForbiddenOutputError.
         """
         ends_at = time.monotonic() + TOTAL_TIMEOUT_SECONDS
         for _ in range(MAX_REDIRECTS + 1):
             check_allowed(url, self.hosts)
+            left_seconds = ends_at - time.monotonic()
+            if left_seconds <= 0:
+                raise _too_slow()
             try:
-                with self._get(url) as response:
+                with self._get(url, left_seconds) as response:
                     if response.is_redirect:
                         url = _target(url, response.headers["location"])
                         continue
@@ -55,13 +65,15 @@ class Downloader:
                         raise DownloadError(f"the image's host answered HTTP {response.status_code}")
                     return self._to_file(response, ends_at)
             except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
+                if _cut_short(error):
+                    raise CutShortError("the image was cut short") from error
                 raise DownloadError(f"the image could not be fetched: {type(error).__name__}") from error
         raise ForbiddenOutputError(f"more than {MAX_REDIRECTS} redirects")
 
-    def _get(self, url: str) -> requests.Response:
+    def _get(self, url: str, left_seconds: float) -> requests.Response:
         return self.session.get(
             url,
-            timeout=(CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS),
+            timeout=(min(CONNECT_TIMEOUT_SECONDS, left_seconds), min(READ_TIMEOUT_SECONDS, left_seconds)),
             allow_redirects=False,
             stream=True,
             headers={"Accept-Encoding": "identity"},
@@ -76,10 +88,19 @@ class Downloader:
                 if file.tell() > self.max_bytes:
                     raise ForbiddenOutputError(f"the image has more than {self.max_bytes} bytes")
                 if time.monotonic() > ends_at:
-                    raise DownloadError(f"the image took more than {TOTAL_TIMEOUT_SECONDS:.0f} s")
+                    raise _too_slow()
             file.seek(0)
             on_failure.pop_all()
             return file
+
+
+def _too_slow() -> DownloadError:
+    return DownloadError(f"the image took more than {TOTAL_TIMEOUT_SECONDS:.0f} s")
+
+
+def _cut_short(error: Exception) -> bool:
+    """Whether a body ended before its length, or its last chunk, was reached; a broken connection is none."""
+    return any(isinstance(inner, http.client.IncompleteRead) for inner in (error, *error.args))
 
 
 def _target(url: str, location: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 from packshot import segmind_answers as answers
 from packshot.announcing import announce
-from packshot.downloads import Downloader, DownloadError, ForbiddenOutputError
+from packshot.downloads import CutShortError, Downloader, DownloadError, ForbiddenOutputError
 from packshot.event_bus import EventBus
 from packshot.history import RequestHistory
 from packshot.image_store import ImageStore, Newer
@@ -139,6 +139,9 @@ class Finalizer:
         for _ in range(FETCHES):
             try:
                 file = self.downloader.fetch(output.url) if output.url else io.BytesIO(output.data or b"")
+            except CutShortError as error:
+                wrong = _Wrong(Reason(code="WrongOutput", message=str(error)))
+                continue
             except ForbiddenOutputError as error:
                 return _Wrong(Reason(code="OutputForbidden", message=answers.words(str(error))))
             picture = read_picture(file)

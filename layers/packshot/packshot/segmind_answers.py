@@ -332,10 +332,11 @@ def _output(value: Any, depth: int) -> Output | None:
 
 
 def _output_text(text: str, depth: int) -> Output | None:
-    if text.startswith(("https://", "http://")):
+    start = text[:8].casefold()
+    if start.startswith(("https://", "http://")):
         # Printable also means: no half of a surrogate pair, which no row can hold.
         return Output(url=text) if len(text) <= MAX_URL_CHARACTERS and text.isprintable() else None
-    if text.startswith("data:"):
+    if start.startswith("data:"):
         _, _, text = text.partition(",")
     elif text.startswith(("{", "[", '"')):
         return _output(_json(text), depth + 1) if text.count(",") <= MAX_JSON_COMMAS else None
