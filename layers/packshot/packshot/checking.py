@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from packshot import segmind_answers as answers
-from packshot.polling import DEADLINE, UNKNOWN_BELIEVED_AFTER, UNKNOWNS_BELIEVED, next_wait_seconds
+from packshot.polling import (
+    DEADLINE,
+    LATE_AFTER,
+    UNKNOWN_BELIEVED_AFTER,
+    UNKNOWNS_BELIEVED,
+    next_wait_seconds,
+)
 from packshot.segmind import NoApiKeyError, SegmindClient
 from packshot.workflow import WorkflowState
 
@@ -50,3 +56,9 @@ class Checker:
                 "age_seconds": int(age.total_seconds()),
             }
         )
+
+
+def is_first_late_look(before: WorkflowState, after: WorkflowState) -> bool:
+    """Whether the look between them was the first that found the request late, and not at its end."""
+    late_seconds = LATE_AFTER.total_seconds()
+    return not after.finished and before.age_seconds < late_seconds <= after.age_seconds
