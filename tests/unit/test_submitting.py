@@ -344,7 +344,7 @@ def test_a_lost_answer_is_asked_for_once_more_each_up_to_the_limit_and_then_a_pe
 
 
 def test_what_a_person_decides_is_not_submitted_by_the_message_that_told_of_it(world: World) -> None:
-    """The bus refuses the event, so the sweep sends a message for it, and another message comes after that."""
+    """The bus refuses the event, the sweep sends a message for it, and another message comes after that."""
     world.segmind.submits = [answers.AnswerLost("ReadTimeout")]
     job = world.uploads()
     for _ in range(2):

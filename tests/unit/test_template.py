@@ -157,6 +157,8 @@ def test_a_function_has_every_variable_that_it_reads_and_none_besides(function: 
 def of_plan(value: Any) -> str | None:
     """What the mapping of plans gives for the plan that nobody chose."""
     match value:
+        case {"Fn::Sub": ["${Number}", {"Number": number}]}:
+            return of_plan(number)
         case {"Fn::FindInMap": ["Plans", {"Ref": "SegmindPlan"}, name]}:
             return str(TEMPLATE["Mappings"]["Plans"][PARAMETERS["SegmindPlan"]["Default"]][name])
     return None

@@ -25,6 +25,8 @@ MAX_WORDS_CHARACTERS = 2000
 MAX_URL_CHARACTERS = 8192
 # The API's answers have a dozen. Millions of empty lists in a few megabytes would fill the memory when read.
 MAX_JSON_COMMAS = 10_000
+# What an API asks for beyond this is a mistake.
+MAX_RETRY_SECONDS = 3_600
 
 
 @dataclass(frozen=True)
@@ -240,15 +242,14 @@ def retry_at(headers: Mapping[str, str], now: datetime) -> datetime | None:
     """
     after = headers.get("retry-after", "").strip()
     if after.isdecimal() and len(after) < 10:
-        return now + timedelta(seconds=min(int(after), _MOST_SECONDS))
+        return now + timedelta(seconds=min(int(after), MAX_RETRY_SECONDS))
     for value in (after, headers.get("x-rate-limit-reset-at-utc", "").strip()):
         moment = _moment(value)
         if moment is not None:
-            return min(moment, now + timedelta(seconds=_MOST_SECONDS))
+            return min(moment, now + timedelta(seconds=MAX_RETRY_SECONDS))
     return None
 
 
-_MOST_SECONDS = 3_600
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _DATA_URI = re.compile(r"data:[\w.+/;=-]*;base64,[A-Za-z0-9+/=_-]*", re.IGNORECASE)
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{200,}={0,2}")
