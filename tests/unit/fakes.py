@@ -163,6 +163,7 @@ class FakeJobTable(JobTable):
         self.rows: dict[str, dict[str, Any]] = {}
         self.newest: dict[str, str] = {}
         self.owners: dict[str, str] = {}
+        self.uploads: dict[tuple[str, str], set[str]] = {}
 
         self.standing_gate = Gate()
 
@@ -209,6 +210,7 @@ class FakeJobTable(JobTable):
             found = [job for job in standing if job]
             if not newer_known:
                 self.newest[owner] = sequencer
+                self.uploads[photo.key, photo.sequencer] = {job.job_id for job in found}
                 found = [
                     self.keep(job.model_copy(update={"photo": photo, "uploaded_again": True}))
                     if job.photo.sequencer != photo.sequencer
@@ -217,6 +219,7 @@ class FakeJobTable(JobTable):
                 ]
             return Planned(tuple(found))
         self.newest[owner] = sequencer
+        self.uploads[photo.key, photo.sequencer] = {job.job_id for job in jobs}
         for job in jobs:
             self.owners[job.image_key or ""] = owner
             self.keep(job)
@@ -228,6 +231,22 @@ class FakeJobTable(JobTable):
     def _standing(self, job_id: str) -> Job | None:
         row = self.rows.get(job_id)
         return Job.model_validate(row) if row else None
+
+    def planned_for(self, photo: Photo) -> list[str]:
+        return self._outside.call(lambda: sorted(self.uploads.get((photo.key, photo.sequencer), ())))
+
+    def look_again(self, photo: Photo) -> None:
+        if not self.is_newest(photo):
+            self._outside.call(lambda: self._look_again(photo))
+
+    def _look_again(self, photo: Photo) -> None:
+        newest = self.newest[f"{photo.bucket}/{photo.key}"]
+        for (key, sequencer), job_ids in self.uploads.items():
+            for job in (self._standing(job_id) for job_id in job_ids):
+                of_the_newest = key == photo.key and comparable_sequencer(sequencer) == newest
+                if job and of_the_newest and job.state is JobState.COMPLETED:
+                    changes = {"uploaded_again": True, "due_at": self._now(), "queued": False}
+                    self.keep(job.model_copy(update=changes))
 
     def is_newest(self, photo: Photo) -> bool:
         newest = self.newest.get(f"{photo.bucket}/{photo.key}", "")

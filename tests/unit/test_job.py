@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from packshot.job import CLAIMABLE, EDGES, ENDINGS, Job, JobState, ParkedCause, Reason, iso, job_id
+from packshot.job import CLAIMABLE, EDGES, ENDINGS, Job, JobState, ParkedCause, Reason, iso, job_id, upload_id
 from packshot.photo import Photo
 from packshot.scene import Scene
 from tests.unit.fakes import START, a_job, a_photo
@@ -46,13 +46,10 @@ def test_the_parts_of_an_id_do_not_run_together(bucket: str, key: str, scene: st
     assert made(bucket + "/", key) != made(bucket, "/" + key)
 
 
-def test_photos_that_were_never_read_are_told_apart_by_what_the_event_said() -> None:
-    unread = a_photo(sha256=None)
-    ids = {
-        job_id(photo, "default", DIGEST)
-        for photo in (unread, a_photo(sha256=None, etag="x"), a_photo(sha256=None, sequencer="01"), a_photo())
-    }
-    assert len(ids) == 4
+def test_uploads_are_told_apart_by_what_the_event_said_and_by_nothing_else() -> None:
+    different = [a_photo(), a_photo(etag="x"), a_photo(sequencer="01"), a_photo("shoes/blue.jpg")]
+    assert len({upload_id(photo) for photo in different}) == 4
+    assert upload_id(a_photo()) == upload_id(a_photo(sha256=None, bytes=None))
 
 
 @given(st.text(), st.text(), st.text())

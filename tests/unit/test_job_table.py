@@ -16,6 +16,7 @@ from botocore.stub import Stubber
 from hypothesis import given
 from hypothesis import strategies as st
 
+from packshot.gate import Gate, closed
 from packshot.job import EDGES, Image, Job, JobState, ParkedCause, Reason
 from packshot.job_table import OWED_DUE, QUEUED_DUE, JobTable, NewerKnown, PathOwned, Planned, Unmoved
 from packshot.photo import comparable_sequencer
@@ -49,6 +50,8 @@ def decimals(value: Any) -> Any:
             return Decimal(str(value))
         case dict():
             return {name: decimals(inner) for name, inner in value.items()}
+        case list():
+            return [decimals(inner) for inner in value]
     return value
 
 
@@ -119,6 +122,15 @@ def planned_writes() -> list[dict[str, Any]]:
                 "ConditionExpression": "attribute_not_exists(pk)",
             }
         },
+        {
+            "Put": {
+                "TableName": "jobs",
+                "Item": {
+                    "pk": {"S": "upload#photos/shoes/red.jpg#0055AED6DCD90281E5"},
+                    "jobs": {"SS": [JOB_ID]},
+                },
+            }
+        },
     ]
 
 
@@ -131,7 +143,7 @@ def cancelled(stub: Stubber, *codes: str) -> None:
     stub.add_client_error(
         "transact_write_items",
         "TransactionCanceledException",
-        modeled_fields={"CancellationReasons": [{"Code": code} for code in codes]},
+        modeled_fields={"CancellationReasons": [{"Code": code} for code in (*codes, "None")]},
     )
 
 
@@ -158,7 +170,7 @@ def test_the_same_photo_again_is_the_newest_with_the_job_that_it_has(stub: Stubb
     standing = PLANNED.model_copy(update={"state": JobState.COMPLETED, "photo": earlier})
     cancelled(stub, "None", "None", FAILED)
     get_item(stub, f"job#{JOB_ID}", item(standing))
-    photo_write, _, _ = planned_writes()
+    photo_write, _, _, upload_write = planned_writes()
     job_write = {
         "Update": {
             "TableName": "jobs",
@@ -170,7 +182,7 @@ def test_the_same_photo_again_is_the_newest_with_the_job_that_it_has(stub: Stubb
             },
         }
     }
-    stub.add_response("transact_write_items", {}, {"TransactItems": [photo_write, job_write]})
+    stub.add_response("transact_write_items", {}, {"TransactItems": [photo_write, job_write, upload_write]})
     again = standing.model_copy(update={"photo": PLANNED.photo, "uploaded_again": True})
     assert table.plan(PLANNED.photo, [PLANNED]) == Planned((again,))
 
@@ -193,6 +205,86 @@ def test_the_newest_photo_is_told_by_its_sequencer(
     photo = PLANNED.photo.model_copy(update={"sequencer": "0055"})
     get_item(stub, f"photo#{photo.bucket}/{photo.key}", row)
     assert table.is_newest(photo) is is_newest
+
+
+@pytest.mark.parametrize("jobs", [[JOB_ID], ["b" * 32, "a" * 32]])
+def test_an_upload_knows_what_it_was_planned_with(stub: Stubber, table: JobTable, jobs: list[str]) -> None:
+    get_item(stub, "upload#photos/shoes/red.jpg#0055AED6DCD90281E5", {"jobs": {"SS": jobs}})
+    assert table.planned_for(PLANNED.photo) == sorted(jobs)
+
+
+def test_an_upload_that_was_never_planned_knows_none(stub: Stubber, table: JobTable) -> None:
+    get_item(stub, "upload#photos/shoes/red.jpg#0055AED6DCD90281E5", None)
+    assert table.planned_for(PLANNED.photo) == []
+
+
+def test_the_newest_photos_finished_jobs_are_looked_at_again(stub: Stubber, table: JobTable) -> None:
+    newest = {"newest_sequencer": {"S": comparable_sequencer("0056")}, "open_jobs": {"SS": [JOB_ID]}}
+    for _ in range(2):
+        get_item(stub, "photo#photos/shoes/red.jpg", newest)
+    finished = a_job(JobState.COMPLETED)
+    stub.add_response(
+        "update_item",
+        {"Attributes": item(finished)},
+        {
+            "TableName": "jobs",
+            "Key": KEY,
+            "UpdateExpression": "SET #c0 = :c0, #c1 = :c1, #c2 = :c2, #c3 = :c3",
+            "ConditionExpression": "#state = :completed",
+            "ExpressionAttributeNames": {
+                "#c0": "uploaded_again",
+                "#c1": "due_at",
+                "#c2": "queued",
+                "#c3": "updated_at",
+                "#state": "state",
+            },
+            "ExpressionAttributeValues": {
+                ":completed": {"S": "COMPLETED"},
+                ":c0": {"BOOL": True},
+                ":c1": {"S": "2026-03-14T09:30:00.000000Z"},
+                ":c2": {"BOOL": False},
+                ":c3": {"S": "2026-03-14T09:30:00.000000Z"},
+            },
+            "ReturnValues": "ALL_NEW",
+        },
+    )
+    table.look_again(PLANNED.photo)
+
+
+def test_the_newest_photo_looks_at_nothing_again(stub: Stubber, table: JobTable) -> None:
+    get_item(stub, "photo#photos/shoes/red.jpg", None)
+    table.look_again(PLANNED.photo)
+
+
+# -- the gate --
+
+GATE = Gate(next_at=START, slowness=1.5, slowed_at=START)
+
+
+def test_the_gate_is_put_only_where_the_one_that_was_read_stands(stub: Stubber, table: JobTable) -> None:
+    row = {"pk": "gate", **GATE.model_dump(mode="json"), "version": 8}
+    stub.add_response(
+        "put_item",
+        {},
+        {
+            "TableName": "jobs",
+            "Item": {name: serialize(decimals(value)) for name, value in row.items()},
+            "ConditionExpression": "attribute_not_exists(pk) OR version = :version",
+            "ExpressionAttributeValues": {":version": {"N": "7"}},
+        },
+    )
+    assert table.replace_gate(GATE.model_copy(update={"version": 7}), GATE)
+    refused(stub, "put_item")
+    assert not table.replace_gate(GATE, GATE)
+
+
+def test_the_gate_reads_back(stub: Stubber, table: JobTable) -> None:
+    get_item(stub, "gate", None)
+    assert table.gate() == Gate()
+    closed_gate = closed(GATE, ParkedCause.KEY, START, message="no", job_id=JOB_ID, asks_credits=True)
+    row = {"pk": "gate", **closed_gate.model_dump(mode="json")}
+    get_item(stub, "gate", {name: serialize(decimals(value)) for name, value in row.items()})
+    assert table.gate() == closed_gate
 
 
 def test_an_older_photo_is_not_planned(stub: Stubber, table: JobTable) -> None:

@@ -132,6 +132,8 @@ class Finalizer:
                 return self._end(
                     job, JobState.SUPERSEDED, image=late, error=NEWER_PHOTO, output_url=None, **measured
                 )
+        # S3 compares ETags, and the same bytes put again have the same one: a newer image may be covered now.
+        self.table.look_again(job.photo)
         return self._end(job, JobState.COMPLETED, image=published, error=None, output_url=None, **measured)
 
     def _fetch(self, job: Job, output: answers.Output) -> tuple[BinaryIO, Picture] | _Wrong:

@@ -166,10 +166,14 @@ _LOGGED = {"job_id", "state", "cause", "attempt", "scene", "request_id", "image_
 
 
 def job_id(photo: Photo, scene: str, scene_digest: str) -> str:
-    """The identity of the work, 32 hex digits: same bytes under the same key in the same scene, same id.
+    """The identity of the work, 32 hex digits: same bytes under the same key in the same scene, same id."""
+    return _hash(photo.bucket, photo.key, photo.sha256, scene, scene_digest)
 
-    A photo whose bytes were never read is told apart by its ETag and sequencer.
-    """
-    content = photo.sha256 or f"unread:{photo.etag}:{photo.sequencer}"
-    identity = json.dumps([photo.bucket, photo.key, content, scene, scene_digest])
-    return hashlib.sha256(identity.encode()).hexdigest()[:32]
+
+def upload_id(photo: Photo) -> str:
+    """The identity of an upload that no work comes of, 32 hex digits: told twice, it ends once."""
+    return _hash("upload", photo.bucket, photo.key, photo.etag, photo.sequencer)
+
+
+def _hash(*identity: str | None) -> str:
+    return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:32]

@@ -1,4 +1,4 @@
-"""The job table in DynamoDB: a row a job, a photo, a path in the output bucket with its owner; and the gate.
+"""The job table in DynamoDB: rows of jobs, photos, uploads and paths in the output bucket; and the gate's.
 
 Every write is conditional on the state it expects, so that no repetition moves a job backwards.
 """
@@ -84,6 +84,7 @@ class JobTable:
         for job in jobs:
             writes.append(self._path_write(job, owner))
             writes.append(self._new_job_write(job))
+        writes.append(self._upload_write(photo, jobs))
         try:
             self._client.transact_write_items(TransactItems=writes)
         except self._client.exceptions.TransactionCanceledException as error:
@@ -95,7 +96,7 @@ class JobTable:
         self, photo: Photo, jobs: Sequence[Job], failed: Sequence[bool]
     ) -> Planned | PathOwned | NewerKnown:
         """Which of the conditions of `plan` stood in the way, in the order of its writes."""
-        newer_known, *rest = failed
+        newer_known, *rest, _ = failed
         for job, path_owned in zip(jobs, rest[::2], strict=True):
             if path_owned:
                 image_key = job.image_key or ""
@@ -112,6 +113,7 @@ class JobTable:
         """The same bytes came again, later: their jobs are the newest photo's, whatever became of them."""
         again = [job.model_copy(update={"photo": photo, "uploaded_again": True}) for job in jobs]
         writes = [self._photo_write(photo, again), *(self._photo_of_job_write(job) for job in again)]
+        writes.append(self._upload_write(photo, again))
         try:
             self._client.transact_write_items(TransactItems=writes)
         except self._client.exceptions.TransactionCanceledException as error:
@@ -129,11 +131,20 @@ class JobTable:
 
     def is_newest(self, photo: Photo) -> bool:
         """Whether no newer photo under the same key is known."""
-        item = self._client.get_item(
-            TableName=self._table_name, Key=_key(_photo_pk(photo)), ConsistentRead=True
-        ).get("Item", {})
-        newest = str(_plain(item).get("newest_sequencer", ""))
+        newest = str(self._row(_photo_pk(photo)).get("newest_sequencer", ""))
         return newest <= comparable_sequencer(photo.sequencer)
+
+    def planned_for(self, photo: Photo) -> list[str]:
+        """Ids of the jobs that this very upload was planned with; none when it never was."""
+        return sorted(self._row(_upload_pk(photo)).get("jobs", ()))
+
+    def look_again(self, photo: Photo) -> None:
+        """Have the newest photo's finished jobs looked at by the next sweep, if that is not this photo."""
+        if self.is_newest(photo):
+            return
+        for job_id in sorted(self._row(_photo_pk(photo)).get("open_jobs", ())):
+            changes = {"uploaded_again": True, "due_at": iso(self._now()), "queued": False}
+            self._update(job_id, changes, "#state = :completed", {":completed": JobState.COMPLETED})
 
     def insert_ended(self, job: Job) -> Job:
         """Write a job that is at its end from the start (rejected, superseded); the row that stands then."""
@@ -238,10 +249,7 @@ class JobTable:
 
     def gate(self) -> Gate:
         """The gate as it stands."""
-        item = self._client.get_item(TableName=self._table_name, Key=_key(GATE_PK), ConsistentRead=True).get(
-            "Item"
-        )
-        return Gate.model_validate(_plain(item)) if item else Gate()
+        return Gate.model_validate(self._row(GATE_PK))
 
     def replace_gate(self, gate: Gate, by: Gate) -> bool:
         """Put another gate in the place of this one; False when that does not stand there any more."""
@@ -340,6 +348,10 @@ class JobTable:
             }
         }
 
+    def _upload_write(self, photo: Photo, jobs: Sequence[Job]) -> TransactWriteItemTypeDef:
+        jobs_of_upload = {"jobs": _attribute({job.job_id for job in jobs})}
+        return {"Put": {"TableName": self._table_name, "Item": {**_key(_upload_pk(photo)), **jobs_of_upload}}}
+
     def _path_write(self, job: Job, owner: str) -> TransactWriteItemTypeDef:
         return {
             "Update": {
@@ -361,10 +373,11 @@ class JobTable:
         }
 
     def _owner(self, image_key: str) -> str:
-        item = self._client.get_item(
-            TableName=self._table_name, Key=_key(f"path#{image_key}"), ConsistentRead=True
-        ).get("Item", {})
-        return str(_plain(item).get("photo_owner", ""))
+        return str(self._row(f"path#{image_key}").get("photo_owner", ""))
+
+    def _row(self, pk: str) -> dict[str, Any]:
+        answer = self._client.get_item(TableName=self._table_name, Key=_key(pk), ConsistentRead=True)
+        return _plain(answer.get("Item", {}))
 
 
 def _failed_conditions(error: ClientError) -> list[bool]:
@@ -385,6 +398,10 @@ def _job_pk(job_id: str) -> str:
 
 def _photo_pk(photo: Photo) -> str:
     return f"photo#{photo.bucket}/{photo.key}"
+
+
+def _upload_pk(photo: Photo) -> str:
+    return f"upload#{photo.bucket}/{photo.key}#{photo.sequencer}"
 
 
 def _key(pk: str) -> dict[str, Any]:

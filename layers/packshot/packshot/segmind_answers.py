@@ -270,11 +270,13 @@ _REFUSALS = {
 
 
 def _json_object(body: bytes) -> dict[str, Any]:
-    answer = _json(body) if body.count(b",") <= MAX_JSON_COMMAS else None
+    # Python would read other encodings too, in which the client has not looked for the key.
+    text = body.decode("utf-8", "replace")
+    answer = _json(text) if text.count(",") <= MAX_JSON_COMMAS else None
     return answer if isinstance(answer, dict) else {}
 
 
-def _json(text: str | bytes) -> Any:
+def _json(text: str) -> Any:
     """What JSON text says; None when it is none, or too deep to be read."""
     try:
         return json.loads(text)

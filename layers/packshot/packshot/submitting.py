@@ -27,6 +27,7 @@ from packshot.job import (
     ParkedCause,
     Reason,
     job_id,
+    upload_id,
 )
 from packshot.job_table import JobTable, NewerKnown, PathOwned, Unmoved
 from packshot.photo import MAX_KEY_BYTES, Photo, image_key, is_photo_key
@@ -96,9 +97,9 @@ class Submitter:
         read = self.photos.read(found)
         match read:
             case Unusable(photo, reason):
-                return self._end(photo, JobState.REJECTED, reason)
+                return self._planned_before(found) or self._end(photo, JobState.REJECTED, reason)
             case Overwritten():
-                return self._end(found, JobState.SUPERSEDED, OVERWRITTEN)
+                return self._planned_before(found) or self._end(found, JobState.SUPERSEDED, OVERWRITTEN)
         try:
             scene = scene_with_overrides(self.scene, read.metadata)
         except InvalidSceneError as error:
@@ -126,6 +127,13 @@ class Submitter:
         if isinstance(claimed, Job):
             return self._post(claimed)
         return self._resume(claimed.job or standing)
+
+    def _planned_before(self, photo: Photo) -> Job | None:
+        """What became of an upload that was told of before, while its photo was still there."""
+        planned = self.table.planned_for(photo)
+        for other in planned[1:]:
+            self.queue.send_job(other)
+        return self.job(planned[0]) if planned else None
 
     def _plan(self, photo: Photo, scenes: dict[str, Scene]) -> Job:
         jobs = [self._planned(photo, name, scene) for name, scene in scenes.items()]
@@ -168,7 +176,7 @@ class Submitter:
         now = self.now()
         ended = self.table.insert_ended(
             Job(
-                job_id=job_id(photo, DEFAULT_SCENE, f"{ending}:{reason.code}:{photo.sequencer}"),
+                job_id=upload_id(photo),
                 state=ending,
                 photo=photo,
                 scene=DEFAULT_SCENE,
@@ -210,9 +218,10 @@ class Submitter:
                 return self.job(job.job_id) if planned.state is JobState.PLANNED else planned
             current = self.images.republish(job, job.image) if job.image else None
             if isinstance(current, Image) and current != job.image:
+                self.table.look_again(job.photo)
                 return self._move(job, JobState.COMPLETED, image=current, error=None)
         self.bus.announce(job)
-        return job
+        return self.table.settle(job) if job.due_at else job
 
     def _post(self, job: Job) -> Job:
         if job.parameters is None or job.seed is None:
