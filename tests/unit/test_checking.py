@@ -12,7 +12,7 @@ from packshot import segmind_answers as answers
 from packshot.polling import CADENCE_SECONDS, DEADLINE, SLOW_CADENCE_SECONDS, next_wait_seconds
 from packshot.segmind import NoApiKeyError
 from packshot.workflow import WorkflowState
-from tests.unit.fakes import START, World
+from tests.unit.fakes import START, CrashError, World
 
 STATE = WorkflowState(
     job_id="0123456789abcdef0123456789abcdef",
@@ -40,12 +40,19 @@ def test_an_ending_is_an_ending(world: World, outcome: answers.RequestOutcome, a
     assert checked(world, outcome, age).finished
 
 
-@pytest.mark.parametrize("age", [timedelta(), timedelta(seconds=13), timedelta(hours=2)])
+@pytest.mark.parametrize("age", [timedelta(), timedelta(seconds=13), DEADLINE - SECOND])
 @pytest.mark.parametrize("outcome", [PENDING, LATER, NoApiKeyError("the API key's secret is empty")])
 def test_what_cannot_be_told_now_is_asked_again(
     world: World, outcome: answers.RequestOutcome | Exception, age: timedelta
 ) -> None:
     assert not checked(world, outcome, age).finished
+
+
+@pytest.mark.parametrize("age", [DEADLINE, timedelta(hours=2)])
+def test_after_the_deadline_nobody_is_asked(world: World, age: timedelta) -> None:
+    """Whatever an answer would do to the function, the request comes to its end."""
+    after = checked(world, CrashError(), age)
+    assert (after.finished, after.age_seconds) == (True, age.total_seconds())
 
 
 @pytest.mark.parametrize(

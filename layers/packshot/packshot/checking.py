@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from packshot import segmind_answers as answers
 from packshot.polling import (
@@ -26,12 +26,15 @@ class Checker:
     now: Callable[[], datetime]
 
     def check(self, state: WorkflowState) -> WorkflowState:
-        """Ask once. What cannot be told now is asked again, which the workflow's deadline bounds."""
+        """Ask once. What cannot be told now is asked again, until the deadline hands it to Finalize."""
+        age = self.now() - state.submitted_at
+        if age >= DEADLINE:
+            # Not asked: an answer that kills this function each time would keep the request from its end.
+            return _looked(state, age, finished=True, wait_seconds=next_wait_seconds(age))
         try:
             outcome = self.segmind.status(state.request_id)
         except NoApiKeyError as error:
             outcome = answers.TryLater(str(error))
-        age = self.now() - state.submitted_at
         unknowns = 0
         match outcome:
             case answers.Completed() | answers.Failed():
@@ -48,14 +51,11 @@ class Checker:
                 min(outcome.retry_at, state.submitted_at + DEADLINE) - self.now()
             ).total_seconds()
             wait_seconds = max(wait_seconds, int(asked_seconds) + 1)
-        return state.model_copy(
-            update={
-                "finished": finished,
-                "unknowns": unknowns,
-                "wait_seconds": wait_seconds,
-                "age_seconds": int(age.total_seconds()),
-            }
-        )
+        return _looked(state, age, finished=finished, wait_seconds=wait_seconds, unknowns=unknowns)
+
+
+def _looked(state: WorkflowState, age: timedelta, **seen: int) -> WorkflowState:
+    return state.model_copy(update={"age_seconds": int(age.total_seconds()), **seen})
 
 
 def is_first_late_look(before: WorkflowState, after: WorkflowState) -> bool:
