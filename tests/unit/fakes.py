@@ -512,6 +512,8 @@ class FakeOutputBucket:
         standing = self._found({"Key": asked["Key"]})["ETag"] if versions else None
         if ("IfNoneMatch" in asked and standing) or asked.get("IfMatch", standing) != standing:
             raise ClientError({"Error": {"Code": "PreconditionFailed", "Message": ""}}, "PutObject")
+        # botocore sends a body from its start again when it repeats a call.
+        asked["Body"].seek(0)
         versions.append((asked["Body"].read(), asked["Metadata"]))
         return {"VersionId": f"version-{len(versions)}"}
 
@@ -519,12 +521,12 @@ class FakeOutputBucket:
 class World:
     """All of it together, and the use cases in it."""
 
-    def __init__(self, outside: Outside | None = None) -> None:
+    def __init__(self, outside: Outside | None = None, segmind: FakeSegmind | None = None) -> None:
         self.outside = outside or Outside()
         self.clock = Clock()
         self.photos = FakePhotoStore(self.outside)
         self.table = FakeJobTable(self.outside, self.clock)
-        self.segmind = FakeSegmind(self.outside)
+        self.segmind = segmind or FakeSegmind(self.outside)
         self.queue = FakeQueue(self.outside)
         self.workflow = FakeWorkflow(self.outside)
         self.bus = FakeBus(self.outside)

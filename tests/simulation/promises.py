@@ -1,0 +1,256 @@
+"""The promises, as what must hold of a world at every moment, and once it is quiet.
+
+Written down from what happened (rows, versions, events, the API's ledger), not from what the code says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from packshot import segmind_answers as answers
+from packshot.events import DETAIL_TYPES
+from packshot.image_store import LATE_PREFIX
+from packshot.job import EDGES, ENDINGS, PERSON_DECIDES, JobState
+from packshot.photo import Photo, comparable_sequencer
+from tests.simulation.segmind_ledger import Post, painted
+
+if TYPE_CHECKING:
+    from tests.simulation.cloud import Cloud
+
+# What a row may be born as: planned, or ended without ever having been sent.
+BORN = frozenset({JobState.PLANNED, JobState.REJECTED, JobState.SUPERSEDED})
+# A fact: this attempt of this job entered this state, with this version of this image.
+Fact = tuple[str, int, str, str | None, str | None]
+
+
+class Rows(dict[str, dict[str, Any]]):
+    """The rows of the job table, each write of them seen."""
+
+    def __init__(self, watch: Watch) -> None:
+        super().__init__()
+        self._watch = watch
+
+    def __setitem__(self, job_id: str, row: dict[str, Any]) -> None:
+        self._watch.written(self.get(job_id), row)
+        super().__setitem__(job_id, row)
+
+
+class Watch:
+    """Sees every write to the job table, and knows what broke a promise."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+        self.broken: list[str] = []
+        self.edges: set[tuple[JobState | None, JobState]] = set()
+        self.facts: set[Fact] = set()
+        self.stored_requests: set[str] = set()
+        # The newest sequencer that was known under its photo's key when a job was claimed last.
+        self.known_at_claim: dict[str, str] = {}
+        self._posts_seen = 0
+        cloud.table.rows = Rows(self)
+
+    # -- at every write --
+
+    def written(self, old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> None:
+        self.broken += self._wrong_write(old, new)
+        before = JobState(old["state"]) if old else None
+        state = JobState(new["state"])
+        self.edges.add((before, state))
+        if state in DETAIL_TYPES:
+            self.facts.add(_fact(new, new["state"]))
+        if new["request_id"]:
+            self.stored_requests.add(new["request_id"])
+        if state is JobState.CLAIMED and before is not state:
+            photo = new["photo"]
+            self.known_at_claim[new["job_id"]] = self._cloud.table.newest[f"{photo['bucket']}/{photo['key']}"]
+
+    def _wrong_write(self, old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> Iterator[str]:
+        job, state = new["job_id"][:6], JobState(new["state"])
+        if state not in ENDINGS and not _person_decides(new) and not new.get("due_at"):
+            yield f"{job} waits as {state} without a due time"
+        if new["owes_event"] and not new.get("due_at"):
+            yield f"{job} owes an event without a due time"
+        if (state is JobState.PARKED) != (new["cause"] is not None):
+            yield f"{job} is {state} with the cause {new['cause']}"
+        if old is None:
+            if state not in BORN:
+                yield f"{job} is born as {state}"
+            return
+        before = JobState(old["state"])
+        if before is not state and state not in EDGES[before]:
+            yield f"{job} goes from {before} to {state}"
+        attempts = new["attempt"] - old["attempt"]
+        claimed = state is JobState.CLAIMED and before is not state
+        if attempts != (1 if claimed else 0) and not (
+            attempts == 1 and before is state is JobState.SUBMITTED
+        ):
+            yield f"{job} has {attempts} attempts more on the way from {before} to {state}"
+        if _order(new["photo"]) < _order(old["photo"]):
+            yield f"{job} goes back to an older photo"
+        if claimed and old["owes_event"]:
+            yield f"{job} is claimed before the event of {before} was told"
+
+    # -- after every step --
+
+    def at_any_moment(self) -> Iterator[str]:
+        yield from self.broken
+        yield from self._paid_twice()
+        yield from self._older_sent()
+        yield from self._older_again()
+
+    def _paid_twice(self) -> Iterator[str]:
+        limit = self._cloud.submitter.max_submits_per_job
+        jobs = {row["seed"]: row for row in self._cloud.table.rows.values() if row["parameters"]}
+        by_seed: dict[int, list[Post]] = {}
+        for post in self._cloud.ledger.posts:
+            by_seed.setdefault(post.seed, []).append(post)
+        for seed, posts in by_seed.items():
+            row = jobs[seed]
+            paid = sum(post.request is not None for post in posts)
+            ambiguous = sum(self._ambiguous(post) for post in posts)
+            if paid > 1 + ambiguous:
+                yield f"{row['job_id'][:6]} paid {paid} requests with {ambiguous} ambiguous answers"
+            if paid > limit:
+                yield f"{row['job_id'][:6]} paid {paid} requests, more than {limit}"
+
+    def _ambiguous(self, post: Post) -> bool:
+        """Nobody was told, or whoever was told died before it was stored."""
+        if isinstance(post.answer, answers.AnswerLost):
+            return True
+        untold = post.request is not None and post.request.request_id not in self.stored_requests
+        return untold and post.by is not None and post.by.disturbed
+
+    def _older_sent(self) -> Iterator[str]:
+        """A photo that was known to be older when its job was claimed is not sent."""
+        jobs = {row["seed"]: row for row in self._cloud.table.rows.values() if row["parameters"]}
+        new, self._posts_seen = self._cloud.ledger.posts[self._posts_seen :], len(self._cloud.ledger.posts)
+        for row in (jobs[post.seed] for post in new):
+            if self.known_at_claim[row["job_id"]] > _order(row["photo"]):
+                yield f"{row['job_id'][:6]} was sent, though a newer photo was known"
+
+    def _older_again(self) -> Iterator[str]:
+        for key, versions in self._cloud.output_bucket.versions.items():
+            if not key.startswith(LATE_PREFIX):
+                orders = [metadata["packshot-sequencer"] for _, metadata in versions]
+                if any(later < earlier for earlier, later in pairwise(orders)):
+                    yield f"an older photo's image replaced a newer one's at {key}"
+
+    # -- once it is quiet --
+
+    def when_quiet(self) -> Iterator[str]:
+        yield from self.at_any_moment()
+        yield from self._without_an_end()
+        yield from self._lost_uploads()
+        yield from self._older_images()
+        yield from self._events()
+
+    def _without_an_end(self) -> Iterator[str]:
+        for row in self._cloud.table.rows.values():
+            job, state = row["job_id"][:6], JobState(row["state"])
+            if state not in ENDINGS and not _person_decides(row):
+                yield f"{job} is {state} for ever"
+            if row.get("due_at") or row["owes_event"]:
+                yield f"{job} is {state} and still due, or owes its event"
+        if self._cloud.executions:
+            yield f"still running: {[execution.name for execution in self._cloud.executions]}"
+        for message in self._cloud.dead_letters:
+            if message.failures < message.receives:
+                yield f"{message} is in the dead-letter queue, and failed {message.failures} times"
+
+    def _lost_uploads(self) -> Iterator[str]:
+        rows = self._cloud.table.rows.values()
+        for photo in self._cloud.input.uploads:
+            if self._dead(photo):
+                continue
+            ended = [row for row in rows if row["parameters"] is None and _same_upload(row, photo)]
+            jobs = [row for row in rows if row["parameters"] and _same_work(row, photo)]
+            if not ended and not jobs:
+                yield f"nothing is known of the upload {photo.key}#{photo.sequencer}"
+            if len(ended) > 99:
+                codes = [row["error"]["code"] for row in ended]
+                yield f"the upload {photo.key}#{photo.sequencer} ended more than once: {codes}"
+
+    def _older_images(self) -> Iterator[str]:
+        """Each path shows the image of the newest photo that came to one."""
+        rows = self._cloud.table.rows.values()
+        for path in {row["image_key"] for row in rows if row["image_key"]}:
+            jobs = [row for row in rows if row["image_key"] == path]
+            uploads = [photo for photo in self._cloud.input.uploads if photo.key == jobs[0]["photo"]["key"]]
+            newest = True
+            for photo in reversed(uploads):
+                job = next((row for row in jobs if self._led_to(photo, row)), None)
+                if job is None:
+                    continue
+                if newest and job["state"] == JobState.SUPERSEDED:
+                    yield f"{job['job_id'][:6]} is SUPERSEDED, and its photo is the newest"
+                newest = False
+                if job["image"]:
+                    yield from self._wrong_image(path, job)
+                    break
+
+    def _led_to(self, photo: Photo, row: Mapping[str, Any]) -> bool:
+        """Whether an upload was planned as this job, as far as the world let it."""
+        if not _same_work(row, photo):
+            return False
+        ended = any(
+            other["parameters"] is None and _same_upload(other, photo)
+            for other in self._cloud.table.rows.values()
+        )
+        reached = _order(row["photo"]) >= comparable_sequencer(photo.sequencer)
+        return reached or not (ended or self._dead(photo))
+
+    def _wrong_image(self, path: str, job: Mapping[str, Any]) -> Iterator[str]:
+        versions = self._cloud.output_bucket.versions.get(path)
+        if not versions:
+            yield f"there is no image at {path}"
+        elif versions[-1][0] != painted(job["seed"]):
+            yield f"the image at {path} is not that of the newest photo, {job['photo']['sequencer']}"
+        elif job["image"]["version_id"] != f"version-{len(versions)}":
+            yield f"the row of {job['job_id'][:6]} names another version than the current one at {path}"
+
+    def _dead(self, photo: Photo) -> bool:
+        """Whether nobody was ever told of an upload, for its message failed too often."""
+        return any(
+            isinstance(message.body, Photo) and message.body.sequencer == photo.sequencer
+            for message in self._cloud.dead_letters
+        )
+
+    def _events(self) -> Iterator[str]:
+        ids: dict[str, Fact] = {}
+        told: dict[Fact, str] = {}
+        states = {detail_type: state for state, detail_type in DETAIL_TYPES.items()}
+        for detail_type, detail in self._cloud.bus.events:
+            fact = _fact(detail, states[detail_type])
+            if ids.setdefault(detail["id"], fact) != fact:
+                yield f"one id for two facts: {fact}, {ids[detail['id']]}"
+            if told.setdefault(fact, detail["id"]) != detail["id"]:
+                yield f"two ids for one fact: {fact}"
+            if fact not in self.facts:
+                yield f"an event of what never was: {fact}"
+        for fact in self.facts - set(told):
+            yield f"nobody was told: {fact}"
+
+
+def _fact(of: Mapping[str, Any], state: str) -> Fact:
+    """From a row or from the detail of an event, which name these things alike."""
+    image = of["image"] or {"key": None, "version_id": None}
+    return of["job_id"], of["attempt"], state, image["key"], image["version_id"]
+
+
+def _person_decides(row: Mapping[str, Any]) -> bool:
+    decides = row["error"] is not None and row["error"]["code"] == PERSON_DECIDES
+    return row["state"] == JobState.UNCERTAIN and decides
+
+
+def _order(photo: Mapping[str, Any]) -> str:
+    return comparable_sequencer(photo["sequencer"])
+
+
+def _same_upload(row: Mapping[str, Any], photo: Photo) -> bool:
+    return bool(row["photo"]["key"] == photo.key and row["photo"]["sequencer"] == photo.sequencer)
+
+
+def _same_work(row: Mapping[str, Any], photo: Photo) -> bool:
+    return bool(row["photo"]["key"] == photo.key and row["photo"]["sha256"] == photo.sha256)

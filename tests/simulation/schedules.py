@@ -1,0 +1,184 @@
+"""Schedules: what happens, in which order, and who is disturbed where. Each is a list of plain steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import Enum
+from typing import TypeVar
+
+from hypothesis import strategies as st
+
+from tests.simulation.cloud import CONTENTS, KEYS, Cloud
+from tests.simulation.processes import Fate
+from tests.simulation.segmind_ledger import DOWNLOADS, GET_WEATHERS, POST_WEATHERS
+
+Item = TypeVar("Item")
+
+# Processes that run at once.
+MAX_PROCESSES = 4
+# Rounds of the quiet world until whoever is not at an end never will be; a request that hangs takes 400.
+MAX_ROUNDS = 4000
+PAUSES_SECONDS = (1, 15, 50, 70, 100, 400, 1000, 3600)
+
+
+class Kind(Enum):
+    """What a step does, if there is anything to do it with."""
+
+    UPLOAD = "upload"
+    RECEIVE = "receive"
+    WAIT = "wait"
+    EXECUTE = "execute"
+    FINISH = "finish"
+    RESUME = "resume"
+    SWEEP = "sweep"
+    PAUSE = "pause"
+    REPEAT = "repeat"
+    DELETE = "delete"
+    POSTS = "posts"
+    GETS = "gets"
+    DOWNLOADS = "downloads"
+    BUS = "bus"
+    LOSE = "lose"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step: `which` of its kind, counted round; `calls` a process makes before it meets its fate."""
+
+    kind: Kind
+    which: int = 0
+    calls: int = 0
+    fate: Fate = Fate.RUN
+
+
+# How often each kind comes, of those that every schedule has.
+_ALWAYS = {
+    Kind.UPLOAD: 6,
+    Kind.RECEIVE: 10,
+    Kind.WAIT: 8,
+    Kind.EXECUTE: 8,
+    Kind.FINISH: 5,
+}
+# Of those that some schedules have: one with few kinds goes deeper into what these can do.
+_SOMETIMES = {
+    Kind.RESUME: 6,
+    Kind.SWEEP: 4,
+    Kind.PAUSE: 2,
+    Kind.REPEAT: 3,
+    Kind.DELETE: 1,
+    Kind.POSTS: 3,
+    Kind.GETS: 1,
+    Kind.DOWNLOADS: 1,
+    Kind.BUS: 2,
+    Kind.LOSE: 2,
+}
+_FATES = [Fate.RUN] * 5 + [Fate.PAUSE] * 5 + [fate for fate in Fate if fate not in {Fate.RUN, Fate.PAUSE}]
+
+
+def _schedules(kinds: frozenset[Kind]) -> st.SearchStrategy[list[Step]]:
+    weights = {**_ALWAYS, **{kind: weight for kind, weight in _SOMETIMES.items() if kind in kinds}}
+    step = st.builds(
+        Step,
+        st.sampled_from([kind for kind, weight in weights.items() for _ in range(weight)]),
+        st.integers(0, 15),
+        st.integers(0, 12),
+        st.sampled_from(_FATES),
+    )
+    # Long ones and short ones: a failure in a long one shrinks to a short one.
+    return st.lists(step, max_size=80) | st.lists(step, min_size=30, max_size=80)
+
+
+schedules = st.frozensets(st.sampled_from(list(_SOMETIMES))).flatmap(_schedules)
+
+
+class BrokenPromiseError(AssertionError):
+    """The schedule led to something that must not be."""
+
+
+def play(
+    schedule: Sequence[Step], *, versioned: bool, sabotage: Callable[[Cloud], None] | None = None
+) -> Cloud:
+    """Play one schedule until the world is quiet. Raises BrokenPromiseError with the story of it."""
+    cloud = Cloud(versioned=versioned)
+    if sabotage:
+        sabotage(cloud)
+    try:
+        for step in schedule:
+            take(step, cloud)
+            _check(cloud, list(cloud.watch.at_any_moment()))
+        cloud.calm()
+        rounds = 0
+        while cloud.round():
+            rounds += 1
+            _check(cloud, cloud.watch.broken if rounds < MAX_ROUNDS else ["it never gets quiet"])
+        _check(cloud, list(cloud.watch.when_quiet()))
+    finally:
+        cloud.stop()
+    return cloud
+
+
+def _check(cloud: Cloud, broken: list[str]) -> None:
+    if broken:
+        raise BrokenPromiseError("\n".join(["", *cloud.story[-200:], "", *broken]))
+
+
+def _pick(items: Sequence[Item], which: int) -> list[Item]:
+    """One of them, or none where there are none."""
+    return [items[which % len(items)]] if items else []
+
+
+def take(step: Step, cloud: Cloud) -> None:  # noqa: PLR0912 a table of kinds
+    """One step of a schedule; nothing happens where there is nothing to do it with."""
+    which, calls, fate = step.which, step.calls, step.fate
+    crowded = len(cloud.processes) >= MAX_PROCESSES
+    match step.kind:
+        case Kind.UPLOAD:
+            # Mostly under one key, so that photos meet.
+            key = KEYS[max(0, which - 13)]
+            cloud.upload(key, CONTENTS[calls % len(CONTENTS)])
+        case Kind.RECEIVE if not crowded:
+            for message in _pick(cloud.visible, which):
+                cloud.receive(message, calls, fate)
+        case Kind.EXECUTE if not crowded:
+            for execution in _pick(cloud.due_executions, which):
+                cloud.execute(execution, calls, fate)
+        case Kind.SWEEP if not crowded:
+            cloud.sweep(calls, fate)
+        case Kind.RESUME:
+            for process in _pick(cloud.processes, which):
+                cloud.resume(process, calls, fate)
+        case Kind.WAIT:
+            moment = cloud.next_moment()
+            if moment:
+                cloud.pass_to(moment)
+        case Kind.PAUSE:
+            for seconds in _pick(PAUSES_SECONDS, which):
+                cloud.pass_to(cloud.clock() + timedelta(seconds=seconds))
+        case Kind.FINISH:
+            for request in _pick(cloud.in_flight, which):
+                if calls == 12:
+                    request.hangs = True
+                else:
+                    cloud.finish(request, "FAILED" if calls >= 10 else "COMPLETED")
+        case Kind.REPEAT:
+            for photo in _pick(cloud.told_uploads, which):
+                cloud.tell_of(photo)
+        case Kind.DELETE:
+            for photo in _pick(cloud.input.uploads, which):
+                cloud.delete(photo)
+        case Kind.LOSE:
+            for execution in _pick(cloud.executions, which):
+                cloud.lose(execution, reported=calls % 2 == 0)
+        case Kind.POSTS:
+            cloud.ledger.post_weather = POST_WEATHERS[which % len(POST_WEATHERS)]
+            cloud.tell(f"POST: {cloud.ledger.post_weather.name}")
+        case Kind.GETS:
+            cloud.ledger.get_weather = GET_WEATHERS[which % len(GET_WEATHERS)]
+            cloud.tell(f"GET: {cloud.ledger.get_weather.name}")
+        case Kind.DOWNLOADS:
+            cloud.downloads.weather[0] = DOWNLOADS[which % len(DOWNLOADS)]
+            cloud.tell(f"downloads: {cloud.downloads.weather[0]}")
+        case Kind.BUS:
+            cloud.bus.refusals += which % 4
