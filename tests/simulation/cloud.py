@@ -6,9 +6,10 @@ Nothing happens here but by a call from the schedule, in the order of its calls.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, cast
 
 from packshot.http_session import NoRedirectSession
 from packshot.job import Reason
@@ -30,7 +31,10 @@ from tests.simulation.bounds import (
 from tests.simulation.processes import Fate, Process, Seams
 from tests.simulation.promises import Watch
 from tests.simulation.segmind_ledger import DOWNLOADS, FINE, HOST, Downloads, Request, SegmindLedger
-from tests.unit.fakes import FakePhotoStore, World
+from tests.unit.fakes import FakeOutputBucket, FakePhotoStore, World
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 # Two names of one image path among them.
 KEYS = ("shoes/red.jpg", "shoes/red.png", "bag.jpg")
@@ -86,6 +90,14 @@ def sha256_of(content: str) -> str:
     return hashlib.sha256(content.encode()).hexdigest()
 
 
+class OutputBucket(FakeOutputBucket):
+    """One whose ETags tell versions of the same bytes apart, as those of a bucket under KMS do."""
+
+    def _found(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        found = super()._found(asked)
+        return {**found, "ETag": f'"{found["VersionId"]}"'}
+
+
 @dataclass
 class Message:
     """A message in the upload queue: the event of an upload, or the id of a job."""
@@ -127,8 +139,10 @@ class Cloud(World):
         self.began = self.clock()
         self.input = InputBucket(self.seams, versioned)
         self.downloads = Downloads(frozenset({HOST}), 1_000_000, NoRedirectSession(), self.seams)
-        self.submitter = replace(self.submitter, photos=self.input)
-        self.finalizer = replace(self.finalizer, downloader=self.downloads)
+        self.output_bucket = OutputBucket(self.seams)
+        self.images = replace(self.images, client=cast("S3Client", self.output_bucket))
+        self.submitter = replace(self.submitter, photos=self.input, images=self.images)
+        self.finalizer = replace(self.finalizer, downloader=self.downloads, images=self.images)
         self.watch = Watch(self)
         self.messages: list[Message] = []
         self.dead_letters: list[Message] = []
