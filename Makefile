@@ -33,6 +33,11 @@ test-live: setup-check ## the real API, with a key: SEGMIND_API_KEY=... make tes
 	@test -n "$$SEGMIND_API_KEY" || { echo "SEGMIND_API_KEY is not set: this test needs a key from Segmind" >&2; exit 1; }
 	.venv/bin/pytest tests/live
 
+drill: drill-cloud ## the promises under faults, duplicates and kills: SEED=... PHOTOS=60 (about ten minutes)
+
+drill-cloud: setup-check ## the half of it in the local cloud; FULL=1 takes the template's own times (half an hour)
+	.venv/bin/python -m tests.drill $(if $(SEED),--seed $(SEED)) $(if $(PHOTOS),--photos $(PHOTOS)) $(if $(FULL),--full)
+
 check: setup-check setup-sam ## style, types, pinned packages, the template and its workflow
 	.venv/bin/python -m pip check
 	.venv-sam/bin/python -m pip check
@@ -70,4 +75,4 @@ setup-check: setup
 setup-sam: setup
 	@sh requirements/install .venv-sam requirements/sam.txt
 
-.PHONY: help setup demo demo-live test test-unit test-live check build deploy schema lock clean setup-check setup-sam
+.PHONY: help setup demo demo-live test test-unit test-live drill drill-cloud check build deploy schema lock clean setup-check setup-sam

@@ -23,8 +23,9 @@ def create_operator(iam: IAMClient, outputs: Mapping[str, str]) -> tuple[str, st
 def operator_policy(outputs: Mapping[str, str]) -> dict[str, Any]:
     """What an operator may do, as an IAM policy, from the outputs of the stack.
 
-    Read and write its buckets, table and queues; create queues, and put rules on its bus to feed them; read
-    its executions and logs. Queues and logs are not named one by one: the account holds only this stack.
+    Read and write its buckets, table and queues; create queues, and put rules on its bus to feed them, and on
+    the default bus, where S3 tells of uploads, under names that begin with the stack's; read its executions
+    and logs. Queues and logs are not named one by one: the account holds only this stack.
     """
     _, _, _, region, account, *_ = outputs["WorkflowArn"].split(":")
     buckets = [f"arn:aws:s3:::{outputs[name]}" for name in ("InputBucketName", "OutputBucketName")]
@@ -67,7 +68,14 @@ def operator_policy(outputs: Mapping[str, str]) -> dict[str, Any]:
                 " RemoveTargets",
                 # AWS wants the rule's ARN for all of these but the bus's; MiniStack takes PutTargets and its
                 # like, and a bus that is named by its ARN, another way.
-                [f"{events}:rule/{bus}/*", f"{events}:event-bus/{bus}", f"{events}:rule/{events}:*/{bus}/*"],
+                [
+                    f"{events}:rule/{bus}/*",
+                    f"{events}:rule/{bus}-*",
+                    f"{events}:event-bus/{bus}",
+                    f"{events}:rule/{events}:*/{bus}/*",
+                    f"{events}:rule/default/{bus}-*",
+                    f"{events}:event-bus/default",
+                ],
             ),
             _allow("states", "DescribeStateMachine ListExecutions", [outputs["WorkflowArn"]]),
             _allow(

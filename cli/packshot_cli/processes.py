@@ -33,6 +33,11 @@ class Process:
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
 
+    @property
+    def group_id(self) -> int:
+        """The process group of it and of whatever it starts."""
+        return self._popen.pid
+
     def check(self) -> None:
         """Raise LocalCloudError, with the last thing it said, when the process has ended."""
         if self._popen.poll() is None:

@@ -202,6 +202,7 @@ def _may(action: str, resource: str) -> bool:
         ("sqs:ReceiveMessage", "arn:aws:sqs:us-east-1:000000000000:dead"),
         ("events:PutRule", "arn:aws:events:us-east-1:000000000000:rule/packshot/mine"),
         ("events:PutTargets", "arn:aws:events:us-east-1:000000000000:rule/packshot/mine"),
+        ("events:PutRule", "arn:aws:events:us-east-1:000000000000:rule/packshot-mine"),
         ("states:ListExecutions", "arn:aws:states:us-east-1:000000000000:stateMachine:wait"),
         ("states:GetExecutionHistory", "arn:aws:states:us-east-1:000000000000:execution:wait:1"),
         ("logs:FilterLogEvents", "arn:aws:logs:us-east-1:000000000000:log-group:any"),
