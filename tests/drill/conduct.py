@@ -8,12 +8,11 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any
 
-from packshot.job import Job
+from packshot.job import Image, Job
 from packshot_cli.local_cloud import LocalCloud, local_cloud
 from packshot_cli.processes import Process
 from tests.drill.evidence import Event, Evidence, Sightings, fact_of
@@ -71,9 +70,11 @@ def drill(
         if held_seconds is not None:
             stage.hold_messages_for(held_seconds)
         conductor = _Conductor(plan, cloud, stage, RunningEmulator(cloud.segmind_url), show)
-        conductor.run(patience_seconds)
-        tell("Looking at every image")
-        evidence = conductor.evidence()
+        try:
+            conductor.run(patience_seconds)
+            evidence = conductor.evidence()
+        finally:
+            conductor.checker.shutdown(cancel_futures=True)
     return replace(
         evidence,
         left_running=[process.name for process in cloud.processes if _runs(process)],
@@ -96,12 +97,18 @@ class _Conductor:
     delivered_again: int = 0
     uploaded: int = 0
     faults: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    calls: Mapping[str, int] = field(default_factory=dict)
+    # By job: what is wrong with its image, as soon as that is known.
+    checks: dict[str, Future[str | None]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         ministack = next(process for process in self.cloud.processes if process.name == "MiniStack")
         self.killer = Killer(
             ministack.group_id, KILL_EVERY_SECONDS, random.Random(f"{self.plan.seed}/killer")
         )
+        # One at a time, while others are still to come: each takes most of a second of a processor.
+        self.checker = ThreadPoolExecutor(max_workers=1)
+        self.uploads_by_key = {upload.key: upload for upload in self.plan.uploads}
         self.started_at = time.monotonic()
 
     @property
@@ -119,7 +126,7 @@ class _Conductor:
                     self.emulator.change_settings(credits_usd=CREDITS_USD if has_credits else 0.0)
                 self._upload_due()
                 self._look("storm" if has_credits else "storm, no credits")
-        self.faults = struck(self.emulator.faults())
+        self.faults, self.calls = struck(self.emulator.faults()), self.emulator.counts()["calls"]
         self.emulator.put_faults()
         while self.elapsed_seconds < plan.storm_seconds + patience_seconds:
             self._look("calm")
@@ -131,24 +138,20 @@ class _Conductor:
     def evidence(self) -> Evidence:
         """What there is to see now; what is left running only shows after the end."""
         self._look("calm")
-        requests = self.emulator.requests()
-        check = partial(self.stage.image_problem, jobs=self.jobs, requests=requests)
-        uploads = self.plan.uploads
-        with ThreadPoolExecutor(max_workers=os.cpu_count()) as checkers:
-            images = dict(zip((each.key for each in uploads), checkers.map(check, uploads), strict=True))
         killed_at_work, errors_logged = self.stage.logs()
         return Evidence(
-            uploads=uploads,
+            uploads=self.plan.uploads,
             delivered_again=self.delivered_again,
             jobs=self.jobs,
             sightings=self.sightings,
             events=self.events,
-            requests=requests,
+            requests=self.emulator.requests(),
             faults=self.faults,
+            calls=self.calls,
             killed=self.killer.killed,
             killed_at_work=killed_at_work,
             errors_logged=errors_logged,
-            images=images,
+            images={job.photo.key: self._image_problem(job) for job in self.jobs},
             dead_letters=self.stage.dead_letters(),
             messages_left=self.stage.messages_left(),
             executions=self.stage.executions(),
@@ -170,15 +173,31 @@ class _Conductor:
         self.jobs = self.stage.jobs()
         self.sightings.note(self.jobs)
         self.events += self.stage.events()
+        for job in self.jobs:
+            if job.image and job.job_id not in self.checks:
+                self.checks[job.job_id] = self.checker.submit(self._check, job, job.image)
         states = Counter(f"{job.state}, {job.cause}" if job.cause else str(job.state) for job in self.jobs)
         killed = self.killer.killed.total()
         self.show(Glance(self.elapsed_seconds, weather, self.uploaded, states, len(self.events), killed))
 
+    def _check(self, job: Job, image: Image) -> str | None:
+        request = next(
+            (each for each in self.emulator.requests() if each["request_id"] == job.request_id), None
+        )
+        return self.stage.image_problem(self.uploads_by_key[job.photo.key], job, image, request)
+
+    def _image_problem(self, job: Job) -> str | None:
+        if job.image is None:
+            return "there is none"
+        if self.stage.current_version(job.image.key) != job.image.version_id:
+            return "the current version is not the job's"
+        return self.checks[job.job_id].result()
+
     def _deliver_again(self) -> None:
-        pauses = {upload.key: upload.again_after_seconds for upload in self.plan.uploads}
         for event in self.stage.upload_events():
             key = json.loads(event)["detail"]["object"]["key"]
-            self.again.append((self.elapsed_seconds + pauses[key], event))
+            pause_seconds = self.uploads_by_key[key].again_after_seconds
+            self.again.append((self.elapsed_seconds + pause_seconds, event))
         due = [event for at_seconds, event in self.again if at_seconds <= self.elapsed_seconds]
         self.again = [(at_seconds, event) for at_seconds, event in self.again if event not in due]
         for event in due:
@@ -189,7 +208,7 @@ class _Conductor:
         """Whether nothing more will happen by itself, or needs to."""
         told = {fact_of(event) for event in self.events}
         return (
-            {upload.key for upload in self.plan.uploads} <= {job.photo.key for job in self.jobs}
+            self.uploads_by_key.keys() <= {job.photo.key for job in self.jobs}
             and all(job.stands_still and not job.owes_event for job in self.jobs)
             and self.sightings.facts() <= told
             and not self.again

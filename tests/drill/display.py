@@ -14,7 +14,7 @@ from rich.text import Text
 from packshot_cli.progress import is_interactive
 from tests.drill.conduct import Glance
 from tests.drill.evidence import Evidence
-from tests.drill.plan import Plan
+from tests.drill.plan import STATUS_FAULTS, SUBMIT_FAULTS, Plan
 
 PLAIN_LINE_EVERY_SECONDS = 15.0
 
@@ -68,8 +68,6 @@ def outcome(plan: Plan, evidence: Evidence) -> Table:
 
 def _rows(plan: Plan, evidence: Evidence) -> Iterator[tuple[str, str, str]]:
     jobs, told = evidence.jobs, evidence.facts_told
-    submit_faults = {kind: n for (call, kind), n in evidence.faults.items() if call == "submit"}
-    status_faults = {kind: n for (call, kind), n in evidence.faults.items() if call == "status"}
     dead_letters = sum(evidence.dead_letters.values())
     right = sum(problem is None for problem in evidence.images.values())
     yield "seed", str(plan.seed), ""
@@ -79,8 +77,10 @@ def _rows(plan: Plan, evidence: Evidence) -> Iterator[tuple[str, str, str]]:
         f"{plan.without_credits_seconds:.0f} s",
         f"of a storm of {plan.storm_seconds:.0f} s",
     )
-    yield "faults of submits", str(sum(submit_faults.values())), _counts(submit_faults)
-    yield "faults of status calls", str(sum(status_faults.values())), _counts(status_faults)
+    for call, kinds in (("submit", SUBMIT_FAULTS), ("status", STATUS_FAULTS)):
+        faults = {kind: evidence.faults.get((call, kind), 0) for kind in kinds}
+        words = f"of {evidence.calls.get(call, 0)} in the storm: {_counts(faults)}"
+        yield f"faults of {call} calls", str(sum(faults.values())), words
     yield (
         "handlers killed",
         str(sum(evidence.killed.values())),

@@ -69,7 +69,11 @@ def fact_of(event: Event) -> Fact:
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that a drill leaves behind. Events and requests are oldest first; `images` are problems by key."""
+    """All that a drill leaves behind.
+
+    Events and requests are oldest first. `faults` by call and kind and `calls` are the emulator's, of the
+    storm. `images` are problems by photo, None for an image that is right.
+    """
 
     uploads: Sequence[Upload]
     delivered_again: int
@@ -78,6 +82,7 @@ class Evidence:
     events: Sequence[Event]
     requests: Sequence[Mapping[str, Any]]
     faults: Mapping[tuple[str, str], int]
+    calls: Mapping[str, int]
     killed: Mapping[str, int]
     killed_at_work: Mapping[str, int]
     errors_logged: Mapping[str, int]

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import boto3
 from botocore.exceptions import ClientError
 
 from packshot.events import SOURCE
-from packshot.job import Job
+from packshot.job import Image, Job
 from packshot_cli.local_cloud import LocalCloud
 from tests.drill.evidence import Event, image_problem
 from tests.drill.plan import Upload
@@ -135,20 +135,22 @@ class Stage:
         return died, raised
 
     def image_problem(
-        self, upload: Upload, jobs: Sequence[Job], requests: Sequence[Mapping[str, Any]]
+        self, upload: Upload, job: Job, image: Image, request: Mapping[str, Any] | None
     ) -> str | None:
-        """What is wrong with the image that stands where this photo's belongs; None when it is right."""
-        job = next((job for job in jobs if job.photo.key == upload.key and job.image), None)
-        if job is None or job.image is None:
-            return "there is none"
+        """What is wrong with the version that a job published; None when it is right."""
         try:
-            answer = self._s3.get_object(Bucket=self._outputs["OutputBucketName"], Key=job.image_key)
+            answer = self._s3.get_object(Bucket=image.bucket, Key=image.key, VersionId=image.version_id)
         except ClientError as error:
             return str(error)
-        if answer["VersionId"] != job.image.version_id:
-            return "the current version is not the job's"
-        request = next((each for each in requests if each["request_id"] == job.request_id), None)
         return image_problem(upload, job, request, answer["Body"].read(), answer["Metadata"])
+
+    def current_version(self, key: str) -> str | None:
+        """The version of an image that everybody sees; None where there is none."""
+        try:
+            answer = self._s3.head_object(Bucket=self._outputs["OutputBucketName"], Key=key)
+        except ClientError:
+            return None
+        return str(answer["VersionId"])
 
     def _messages(self, url: str) -> int:
         attributes = self._sqs.get_queue_attributes(QueueUrl=url, AttributeNames=list(_WAITING_OR_HELD))

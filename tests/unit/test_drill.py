@@ -81,6 +81,7 @@ KEPT = Evidence(
     events=[TOLD_PARKED, event(), event()],
     requests=[REQUEST],
     faults={("submit", kind): 1 for kind in SUBMIT_FAULTS} | {("status", kind): 1 for kind in STATUS_FAULTS},
+    calls={"submit": 20, "status": 20},
     killed={"SubmitFunction": 2},
     killed_at_work={"SubmitFunction": 1},
     errors_logged={"LeaseHeldError": 1},
@@ -259,8 +260,9 @@ def printed(show: Callable[[Console], None]) -> str:
 def test_the_table_tells_all() -> None:
     rows = printed(lambda console: console.print(outcome(PLAN, KEPT))).splitlines()
 
-    told = {row[:22].strip(): row[22:].split() for row in rows}
+    told = {row[:23].strip(): row[23:].split() for row in rows}
     assert told["seed"][0] == "7"
+    assert told["faults of submit calls"][:3] == ["5", "of", "20"]
     assert told["images right"] == ["1", "of", "1"]
     assert told["handlers killed"][:2] == ["2", "1"]
     assert told["requests paid"] == ["1", "of", "1", "accepted"]
