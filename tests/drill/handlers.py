@@ -1,7 +1,9 @@
 """The Lambda handlers of the local cloud as processes of this machine, and somebody who kills them.
 
 MiniStack runs a handler in a process that it keeps for later calls, named by the function. Killed at work, it
-is an error of that one call, and the next call starts another; killed at rest, nobody notices.
+is an error of that one call, and the next call starts another; killed at rest, nobody notices. When one is
+killed while it starts, MiniStack takes the function for broken and ends all handlers of it, at work or not.
+AWS would do no such thing, so only those are killed that were seen at rest before.
 """
 
 from __future__ import annotations
@@ -14,12 +16,12 @@ import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 _WORKER = re.compile(r"/ministack-lambda-\S*?(?P<function>[A-Z][A-Za-z]+Function)\S*/_worker\.py")
-# A younger one is still importing: to kill it breaks nothing that had begun.
+# What looks at rest before this age may only wait for a processor to start on.
 GROWN_SECONDS = 2
 LOOK_EVERY_SECONDS = 0.1
 # From the moment at which a handler is seen to compute until it dies. Half of them die at once, the others
@@ -71,6 +73,7 @@ class Killer:
     every_seconds: tuple[float, float]
     chance: random.Random
     killed: Counter[str] = field(default_factory=Counter)
+    _started: set[int] = field(default_factory=set)
     _enough: threading.Event = field(default_factory=threading.Event)
 
     @contextmanager
@@ -87,15 +90,20 @@ class Killer:
     def stop(self) -> None:
         self._enough.set()
 
+    def at_work(self, alive: Sequence[Handler]) -> list[Handler]:
+        """Those that do more than start, to judge by this look and those before."""
+        self._started |= {
+            each.pid for each in alive if not each.computes and each.age_seconds >= GROWN_SECONDS
+        }
+        return [each for each in alive if each.computes and each.pid in self._started]
+
     def _hunt(self) -> None:
         while not self._enough.wait(self.chance.uniform(*self.every_seconds)):
             while not self._enough.is_set() and not self._strike():
                 time.sleep(LOOK_EVERY_SECONDS)
 
     def _strike(self) -> bool:
-        at_work = [
-            each for each in handlers(self.group_id) if each.computes and each.age_seconds >= GROWN_SECONDS
-        ]
+        at_work = self.at_work(handlers(self.group_id))
         if not at_work:
             return False
         # By function first: those that look at requests are called far more often than the others.

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import random
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 import pytest
@@ -19,7 +21,7 @@ from packshot_cli.emulator.painter import paint
 from tests.drill.conduct import Glance, struck
 from tests.drill.display import outcome, progress
 from tests.drill.evidence import Evidence, Sighting, Sightings, broken_promises, image_problem
-from tests.drill.handlers import Handler, parsed
+from tests.drill.handlers import Handler, Killer, parsed
 from tests.drill.plan import STATUS_FAULTS, SUBMIT_FAULTS, Plan, Upload, draw_plan
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -148,6 +150,17 @@ class TestHandlers:
             Handler(103, "CheckStatusFunction", 7201, computes=True),
         ]
 
+    def test_one_that_may_still_be_starting_is_left_alone(self) -> None:
+        killer = Killer(100, (1.0, 2.0), random.Random(1))
+
+        assert killer.at_work([Handler(1, "SubmitFunction", 9, computes=True)]) == []
+        assert killer.at_work([Handler(1, "SubmitFunction", 1, computes=False)]) == []
+        assert killer.at_work([Handler(1, "SubmitFunction", 1, computes=True)]) == []
+        assert killer.at_work([Handler(1, "SubmitFunction", 5, computes=False)]) == []
+        assert killer.at_work([Handler(1, "SubmitFunction", 6, computes=True)]) == [
+            Handler(1, "SubmitFunction", 6, computes=True)
+        ]
+
 
 class TestPromises:
     def test_kept(self) -> None:
@@ -194,30 +207,31 @@ class TestPromises:
         assert [line for line in broken_promises(broken) if words in line]
 
 
-class TestImages:
-    @staticmethod
-    def painted(upload: Upload = UPLOAD, image_format: str = UPLOAD.image_format) -> bytes:
-        return paint(
-            upload.data, prompt="a table", aspect_ratio="1:1", image_format=image_format, quality=80, seed=5
-        )
+@cache
+def painted(upload: Upload = UPLOAD, image_format: str = UPLOAD.image_format) -> bytes:
+    return paint(
+        upload.data, prompt="a table", aspect_ratio="1:1", image_format=image_format, quality=80, seed=5
+    )
 
+
+class TestImages:
     def test_the_right_one(self) -> None:
-        assert image_problem(UPLOAD, job(), REQUEST, self.painted(), METADATA) is None
+        assert image_problem(UPLOAD, job(), REQUEST, painted(), METADATA) is None
 
     def test_that_of_another_photo(self) -> None:
-        image = self.painted(PLAN.uploads[1])
+        image = painted(PLAN.uploads[1])
 
         assert image_problem(UPLOAD, job(), REQUEST, image, METADATA) == "it does not show this photo"
 
     def test_another_format(self) -> None:
         other = "png" if UPLOAD.image_format == "jpeg" else "jpeg"
-        problem = image_problem(UPLOAD, job(), REQUEST, self.painted(image_format=other), METADATA)
+        problem = image_problem(UPLOAD, job(), REQUEST, painted(image_format=other), METADATA)
 
         assert problem == f"it is {other} and not {UPLOAD.image_format}"
 
     @pytest.mark.parametrize("keep", [0, 0.5])
     def test_a_broken_one(self, keep: float) -> None:
-        image = self.painted()
+        image = painted()
         broken = image[: int(len(image) * keep)]
 
         assert "decoded" in (image_problem(UPLOAD, job(), REQUEST, broken, METADATA) or "")
