@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
@@ -39,8 +39,10 @@ from packshot.job_table import (
     Planned,
     Unmoved,
 )
+from packshot.messages import UploadMessage
 from packshot.photo import Photo, comparable_sequencer
 from packshot.photo_store import Overwritten, PhotoStore, ReadPhoto, Unusable
+from packshot.redriving import Redriver
 from packshot.scene import Scene, SceneRequest
 from packshot.segmind import SegmindClient
 from packshot.submitting import Submitter
@@ -252,6 +254,13 @@ class FakeJobTable(JobTable):
         newest = self.newest.get(f"{photo.bucket}/{photo.key}", "")
         return self._outside.call(lambda: newest <= comparable_sequencer(photo.sequencer))
 
+    def was_planned(self, photo: Photo) -> bool:
+        newest = self.newest.get(f"{photo.bucket}/{photo.key}", "")
+        return self._outside.call(lambda: newest >= comparable_sequencer(photo.sequencer))
+
+    def in_state(self, state: JobState) -> Iterator[Job]:
+        return self._outside.call(lambda: iter([job for job in self.jobs if job.state is state]))
+
     def insert_ended(self, job: Job) -> Job:
         owing = job.model_copy(update={"owes_event": True, "due_at": self._now() + OWED_DUE})
         return self._outside.call(lambda: self._standing(job.job_id) or self.keep(owing))
@@ -383,14 +392,18 @@ def _next(queued: list[Any]) -> Any:
 
 
 class FakeQueue(UploadQueue):
-    """The jobs that messages were sent for."""
+    """The jobs and the photos that messages were sent for."""
 
     def __init__(self, outside: Outside) -> None:
         self._outside = outside
         self.sent: list[str] = []
+        self.uploads: list[Photo] = []
 
     def send_job(self, job_id: str) -> None:
         self._outside.call(lambda: self.sent.append(job_id))
+
+    def send_upload(self, photo: Photo) -> None:
+        self._outside.call(lambda: self.uploads.append(UploadMessage.of(photo).photo()))
 
 
 class FakeWorkflow(Workflow):
@@ -576,6 +589,7 @@ class World:
             requests_a_minute=60,
             now=self.clock,
         )
+        self.redriver = Redriver(table=self.table, queue=self.queue, now=self.clock)
 
     def sweeps(self) -> list[str]:
         """Sweep; the jobs that were queued."""

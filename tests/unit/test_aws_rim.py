@@ -17,13 +17,13 @@ from packshot.event_bus import EventBus, EventNotTakenError
 from packshot.events import event_of
 from packshot.image_store import ImageStore, Newer, image_metadata
 from packshot.job import Image, JobState
-from packshot.messages import JobMessage, parse_message
+from packshot.messages import JobMessage, UploadMessage, parse_message
 from packshot.pictures import Picture
 from packshot.scene import MODEL, Scene
 from packshot.upload_queue import UploadQueue
 from packshot.workflow import Workflow, WorkflowState, job_of_execution
 from tests.unit.aws import a_client, stubbed
-from tests.unit.fakes import START, a_job
+from tests.unit.fakes import START, a_job, a_photo
 
 JOB_ID = a_job().job_id
 
@@ -39,6 +39,19 @@ def test_a_job_message_is_one_that_is_understood() -> None:
         stub.add_response("send_message", {}, {"QueueUrl": URL, "MessageBody": body})
         UploadQueue(QUEUE, URL).send_job(JOB_ID)
     assert parse_message(body) == JobMessage(job_id=JOB_ID)
+
+
+def test_a_photo_is_sent_again_in_ascii_as_s3_told_of_it() -> None:
+    photo = a_photo("shoes/\uffff größe.jpg", version_id="v1")
+    body = json.dumps(UploadMessage.of(photo).model_dump(by_alias=True))
+    assert body.isascii()
+    assert '"version-id": "v1"' in body
+    with stubbed(QUEUE) as stub:
+        stub.add_response("send_message", {}, {"QueueUrl": URL, "MessageBody": body})
+        UploadQueue(QUEUE, URL).send_upload(photo)
+    message = parse_message(body)
+    assert isinstance(message, UploadMessage)
+    assert message.photo() == photo.model_copy(update={"sha256": None})
 
 
 @pytest.mark.parametrize(("seconds", "hidden"), [(-5, 0), (0, 0), (0.001, 1), (15, 15), (89.2, 90)])

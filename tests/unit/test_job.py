@@ -75,7 +75,7 @@ def test_every_state_that_is_not_an_ending_leads_to_one() -> None:
 
 
 def test_only_a_claim_leads_to_a_submit() -> None:
-    """A job that was answered is never claimed again, so it is never paid again."""
+    """A job that was answered is never claimed again by itself, so it is never paid again."""
     assert {JobState.PLANNED, JobState.PARKED, JobState.UNCERTAIN} == CLAIMABLE
     assert JobState.CLAIMED not in EDGES[JobState.SUBMITTED]
     assert not EDGES[JobState.SUBMITTED] - ENDINGS - {JobState.PLANNED}

@@ -196,15 +196,25 @@ def test_the_same_photo_again_gives_way_to_a_newer_one(stub: Stubber, table: Job
 
 
 @pytest.mark.parametrize(
-    ("known", "is_newest"), [(None, True), ("0055", True), ("0056", False), ("00550", True), ("00551", False)]
+    ("known", "is_newest", "was_planned"),
+    [
+        (None, True, False),
+        ("0054", True, False),
+        ("0055", True, True),
+        ("0056", False, True),
+        ("00550", True, True),
+        ("00551", False, True),
+    ],
 )
-def test_the_newest_photo_is_told_by_its_sequencer(
-    stub: Stubber, table: JobTable, known: str | None, is_newest: bool
+def test_photos_are_ordered_by_their_sequencers(
+    stub: Stubber, table: JobTable, known: str | None, is_newest: bool, was_planned: bool
 ) -> None:
     row = {"newest_sequencer": {"S": comparable_sequencer(known)}} if known else None
     photo = PLANNED.photo.model_copy(update={"sequencer": "0055"})
-    get_item(stub, f"photo#{photo.bucket}/{photo.key}", row)
+    for _ in range(2):
+        get_item(stub, f"photo#{photo.bucket}/{photo.key}", row)
     assert table.is_newest(photo) is is_newest
+    assert table.was_planned(photo) is was_planned
 
 
 @pytest.mark.parametrize("jobs", [[JOB_ID], ["b" * 32, "a" * 32]])
@@ -523,6 +533,35 @@ def test_what_was_told_is_due_no_more_unless_it_waits(
     still = {"queued": False} if removed else {}
     assert said["set"] == {"owes_event": False, "updated_at": "2026-03-14T09:30:00.000000Z", **still}
     assert said["condition"] == "state = :from AND attempt = :attempt"
+
+
+def test_a_move_may_count_an_attempt_of_its_own(stub: Stubber, table: JobTable) -> None:
+    """As a job does that is resumed: the condition is about the attempt before."""
+    job = a_job(JobState.FAILED, attempt=2)
+    resumed = job.model_copy(update={"state": JobState.SUBMITTED, "attempt": 3})
+    asked = Asked(stub, resumed)
+    assert table.move(job, JobState.SUBMITTED, attempt=3, due_at=START) == resumed
+    said = expressions(asked.only())
+    assert said["set"]["attempt"] == 3
+    assert said["values"] == {":from": "FAILED", ":attempt": 2}
+
+
+def test_the_jobs_of_a_state_are_found_page_by_page(stub: Stubber, table: JobTable) -> None:
+    one, other = a_job(JobState.FAILED), a_job(JobState.FAILED, job_id="f" * 32)
+    asked = {
+        "TableName": "jobs",
+        "ConsistentRead": True,
+        "FilterExpression": "begins_with(pk, :job) AND #state = :state",
+        "ExpressionAttributeNames": {"#state": "state"},
+        "ExpressionAttributeValues": {":job": {"S": "job#"}, ":state": {"S": "FAILED"}},
+    }
+    found = table.in_state(JobState.FAILED)
+    stub.add_response("scan", {"Items": [item(one)], "LastEvaluatedKey": KEY}, asked)
+    assert next(found) == one
+    further = {"pk": {"S": "photo#photos/shoes/red.jpg"}}
+    stub.add_response("scan", {"Items": [], "LastEvaluatedKey": further}, {**asked, "ExclusiveStartKey": KEY})
+    stub.add_response("scan", {"Items": [item(other)]}, {**asked, "ExclusiveStartKey": further})
+    assert list(found) == [other]
 
 
 def test_what_is_due_is_found_by_what_it_waits_for(stub: Stubber, table: JobTable) -> None:

@@ -44,6 +44,15 @@ def test_an_upload_to_a_versioned_bucket_has_its_version_and_no_key_is_decoded()
     assert photo.key == "shoes/größe 42+ (100%).jpg"
 
 
+@pytest.mark.parametrize("name", ["object-created.json", "object-created-versioned.json"])
+def test_a_photo_that_is_told_of_again_is_the_same(name: str) -> None:
+    message = parse_message(json.dumps(payload(name)))
+    assert isinstance(message, UploadMessage)
+    again = parse_message(UploadMessage.of(message.photo()).model_dump_json(by_alias=True))
+    assert isinstance(again, UploadMessage)
+    assert again.photo() == message.photo()
+
+
 @pytest.mark.parametrize("version", [None, ""])
 def test_an_empty_version_is_none(version: str | None) -> None:
     event = payload("object-created.json")

@@ -50,14 +50,15 @@ EDGES: dict[JobState, frozenset[JobState]] = {
     _S.PLANNED: frozenset({_S.CLAIMED, _S.SUPERSEDED}),
     _S.CLAIMED: frozenset({_S.PLANNED, _S.SUBMITTED, _S.PARKED, _S.UNCERTAIN, _S.FAILED, _S.SUPERSEDED}),
     _S.PARKED: frozenset({_S.CLAIMED, _S.SUPERSEDED}),
-    # Uncertain still: from now on a person decides.
-    _S.UNCERTAIN: frozenset({_S.CLAIMED, _S.SUBMITTED, _S.UNCERTAIN}),
+    # Uncertain still: from now on a person decides, and may pay for one more request: planned again.
+    _S.UNCERTAIN: frozenset({_S.CLAIMED, _S.SUBMITTED, _S.UNCERTAIN, _S.PLANNED}),
     # Planned again: the result is gone, or the photo could not be fetched.
     _S.SUBMITTED: frozenset({_S.COMPLETED, _S.FAILED, _S.SUPERSEDED, _S.PLANNED}),
     # The same photo came again as the newest: its image is made the current one, or is still to be made.
     _S.COMPLETED: frozenset({_S.COMPLETED}),
     _S.SUPERSEDED: frozenset({_S.COMPLETED, _S.PLANNED}),
-    _S.FAILED: frozenset(),
+    # Only when a person has it redriven: its request is asked again, or another is made.
+    _S.FAILED: frozenset({_S.SUBMITTED, _S.PLANNED}),
     _S.REJECTED: frozenset(),
 }
 ENDINGS = frozenset({_S.COMPLETED, _S.FAILED, _S.REJECTED, _S.SUPERSEDED})
@@ -111,6 +112,7 @@ class Job(BaseModel):
     queued: bool = False
     owes_event: bool = False
     uploaded_again: bool = False
+    resumed: bool = False
     cause: ParkedCause | None = None
     attempt: int = 0
     lost_answers: int = 0
@@ -131,7 +133,8 @@ class Job(BaseModel):
 
         Only `due_at` is left out when there is none: with `due_group` it is indexed, on rows that wait for
         anything. `queued` says that a message is on its way, `owes_event` that the state is still to be told,
-        `uploaded_again` that the same photo came anew since the state was entered.
+        `uploaded_again` that the same photo came anew since the state was entered, `resumed` that a person
+        had the present request looked for again after it had failed.
         """
         row = {**self.model_dump(mode="json"), "due_group": due_group(self.cause)}
         if self.due_at is None:

@@ -5,7 +5,7 @@ Every write is conditional on the state it expects, so that no repetition moves 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -131,8 +131,14 @@ class JobTable:
 
     def is_newest(self, photo: Photo) -> bool:
         """Whether no newer photo under the same key is known."""
-        newest = str(self._row(_photo_pk(photo)).get("newest_sequencer", ""))
-        return newest <= comparable_sequencer(photo.sequencer)
+        return self._newest_sequencer(photo) <= comparable_sequencer(photo.sequencer)
+
+    def was_planned(self, photo: Photo) -> bool:
+        """Whether this photo, or a newer one under the same key, was ever planned."""
+        return self._newest_sequencer(photo) >= comparable_sequencer(photo.sequencer)
+
+    def _newest_sequencer(self, photo: Photo) -> str:
+        return str(self._row(_photo_pk(photo)).get("newest_sequencer", ""))
 
     def planned_for(self, photo: Photo) -> list[str]:
         """Ids of the jobs that this very upload was planned with; none when it never was."""
@@ -232,6 +238,17 @@ class JobTable:
             Limit=limit,
         )
         return [str(_plain(item)["pk"]).removeprefix(_job_pk("")) for item in answer["Items"]]
+
+    def in_state(self, state: JobState) -> Iterator[Job]:
+        """Every job in that state, a page at a time, by a scan of the whole table."""
+        pages = self._client.get_paginator("scan").paginate(
+            TableName=self._table_name,
+            ConsistentRead=True,
+            FilterExpression="begins_with(pk, :job) AND #state = :state",
+            ExpressionAttributeNames={"#state": "state"},
+            ExpressionAttributeValues={":job": _attribute(_job_pk("")), ":state": _attribute(state)},
+        )
+        return (_job(item) for page in pages for item in page["Items"])
 
     def mark_queued(self, job_id: str) -> None:
         """A message for a due job is on its way, which may claim it; it is due again when none comes."""

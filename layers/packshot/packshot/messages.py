@@ -53,6 +53,19 @@ class UploadMessage(BaseModel):
     detail_type: Annotated[Literal["Object Created"], Field(alias="detail-type")]
     detail: _ObjectCreated
 
+    @classmethod
+    def of(cls, photo: Photo) -> UploadMessage:
+        """The message that tells of a photo that is known already: the same again, as far as it was read."""
+        found = {
+            "key": photo.key,
+            "size": photo.bytes,
+            "etag": photo.etag,
+            "version-id": photo.version_id,
+            "sequencer": photo.sequencer,
+        }
+        detail = {"bucket": {"name": photo.bucket}, "object": found}
+        return cls.model_validate({"detail-type": "Object Created", "detail": detail})
+
     def photo(self) -> Photo:
         """The photo as far as the event knows it."""
         found = self.detail.object

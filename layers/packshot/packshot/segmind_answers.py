@@ -169,7 +169,7 @@ def submit_outcome(status_code: int, headers: Mapping[str, str], body: bytes, no
         case _ if status_code == 408 or status_code >= 500:
             return AnswerLost(message)
         case _:
-            return Refused(_REFUSALS.get(status_code, "Refused"), message)
+            return Refused(_REFUSALS.get(status_code, _REFUSED), message)
 
 
 def request_outcome(
@@ -267,6 +267,9 @@ _REFUSALS = {
     415: "UnsupportedMediaType",
     422: "ValidationError",
 }
+# The code of any other refusal.
+_REFUSED = "Refused"
+REFUSAL_CODES = frozenset({*_REFUSALS.values(), _REFUSED})
 
 
 def _json_object(body: bytes) -> dict[str, Any]:

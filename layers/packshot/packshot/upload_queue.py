@@ -1,12 +1,14 @@
-"""The upload queue, as the application writes to it: jobs that are to be submitted."""
+"""The upload queue, as the application writes to it: jobs to be submitted, and photos to be planned anew."""
 
 from __future__ import annotations
 
+import json
 import math
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from packshot.messages import JobMessage
+from packshot.messages import JobMessage, UploadMessage
+from packshot.photo import Photo
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -22,6 +24,12 @@ class UploadQueue:
     def send_job(self, job_id: str) -> None:
         """Ask for a job to be submitted, or to be gone on with from where it stands."""
         self._client.send_message(QueueUrl=self._url, MessageBody=JobMessage(job_id=job_id).model_dump_json())
+
+    def send_upload(self, photo: Photo) -> None:
+        """Ask for a photo to be planned, as if S3 told of it now."""
+        # In ASCII: a key may hold characters that a message may not.
+        body = json.dumps(UploadMessage.of(photo).model_dump(by_alias=True))
+        self._client.send_message(QueueUrl=self._url, MessageBody=body)
 
     def hide(self, receipt_handle: str, pause: timedelta) -> None:
         """Let a received message come again after a pause, instead of the queue's visibility time-out."""
