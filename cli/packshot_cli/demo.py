@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
-from rich.prompt import Confirm
 from rich.text import Text
 
 from packshot.job import Job, JobState
@@ -27,6 +26,7 @@ from packshot_cli.event_tap import tap
 from packshot_cli.gallery import Exhibit, Gallery, page
 from packshot_cli.local_cloud import LocalCloud, local_cloud
 from packshot_cli.output_folder import PAGE, PHOTOS, OutputFolder, output_folder
+from packshot_cli.paying import cost_in_words, is_agreed_to
 from packshot_cli.progress import Line, all_settled, events_shown, is_settled, lines_of, shown
 from packshot_cli.signals import StopError, stopping_at_signals
 from packshot_cli.text import counted, one_line
@@ -38,8 +38,6 @@ SEGMIND_URL = "https://api.segmind.com"
 EMULATED_SECONDS = 5.0
 # The model's usual time, by its page; the first wait of the workflow is made for it.
 MODEL_SECONDS = 20.3
-# What an image of this model cost on average in August 2026, second-hand: its page names no price.
-PRICE_USD = 0.0891
 
 PATIENCE_SECONDS = 120.0
 LIVE_PATIENCE_SECONDS = 600.0
@@ -279,22 +277,15 @@ def _tell_passed_over(console: Console, folder: Path, found: Sequence[DemoPhoto]
 
 def _agree_to_pay(console: Console, photos: int, *, agreed: bool) -> None:
     """Say what it may cost, and ask for a yes if none was given. Raises DemoError without one."""
-    console.print(
-        f"Segmind will be paid for up to {counted(photos, 'image')}: about ${photos * PRICE_USD:.2f}, "
-        f"at ${PRICE_USD} an image (the average in August 2026)",
-        soft_wrap=True,
-    )
+    console.print(f"Segmind will be paid for {cost_in_words(photos)}", soft_wrap=True)
     if agreed:
         return
-    if not sys.stdin.isatty():
+    answer = is_agreed_to(console)
+    if answer is None:
         raise DemoError(
             "Nothing was sent, nothing is paid: there is nobody to ask, and no --yes (make: YES=1)"
         )
-    try:
-        agreed = Confirm.ask("Go on?", console=console, default=False)
-    except EOFError:
-        agreed = False
-    if not agreed:
+    if not answer:
         raise DemoError("Nothing was sent, nothing is paid")
 
 

@@ -7,3 +7,7 @@ class LocalCloudError(Exception):
 
 class DemoError(Exception):
     """Why a demo cannot begin or go on. Its text is one line for the person who started it."""
+
+
+class StackError(Exception):
+    """Why a deployed stack cannot be worked on. Its text is one line for the person who tried."""

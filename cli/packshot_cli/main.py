@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -71,6 +71,47 @@ def emulator(
         },
         switches or [],
         faults,
+    )
+
+
+@app.command()
+def redrive(
+    job: Annotated[list[str] | None, typer.Option(metavar="ID", help="This job; repeatable.")] = None,
+    state: Annotated[
+        Literal["FAILED", "REJECTED", "UNCERTAIN"] | None, typer.Option(help="Every job in this state.")
+    ] = None,
+    dead_letters: Annotated[
+        bool, typer.Option("--dead-letters", help="The messages that nobody could work on.")
+    ] = False,
+    pay_again: Annotated[
+        bool, typer.Option("--pay-again", help="Post again what may have been charged, too. Asks first.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Tell what would be done; change nothing.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="With --pay-again: do not ask before paying.")] = False,
+    stack: Annotated[
+        str | None, typer.Option(help="Its name; samconfig.toml's, or packshot, by default.")
+    ] = None,
+    region: Annotated[str | None, typer.Option(help="Of the stack; as AWS's own environment says.")] = None,
+    profile: Annotated[str | None, typer.Option(help="Of AWS; as AWS's own environment says.")] = None,
+) -> None:
+    """Do again what ended badly in a deployed stack, from where that costs the least.
+
+    What was made is fetched, what was never charged is posted again, what was never sent is sent again.
+    """
+    from packshot_cli.redrive import run
+
+    run(
+        jobs=job or [],
+        state=state,
+        dead_letters=dead_letters,
+        pay_again=pay_again,
+        dry_run=dry_run,
+        yes=yes,
+        stack=stack,
+        region=region,
+        profile=profile,
     )
 
 

@@ -24,8 +24,8 @@ def operator_policy(outputs: Mapping[str, str]) -> dict[str, Any]:
     """What an operator may do, as an IAM policy, from the outputs of the stack.
 
     Read and write its buckets, table and queues; create queues, and put rules on its bus to feed them, and on
-    the default bus, where S3 tells of uploads, under names that begin with the stack's; read its executions
-    and logs. Queues and logs are not named one by one: the account holds only this stack.
+    the default bus, where S3 tells of uploads, under names that begin with the stack's; read its outputs,
+    executions and logs. Queues and logs are not named one by one: the account holds only this stack.
     """
     _, _, _, region, account, *_ = outputs["WorkflowArn"].split(":")
     buckets = [f"arn:aws:s3:::{outputs[name]}" for name in ("InputBucketName", "OutputBucketName")]
@@ -54,6 +54,12 @@ def operator_policy(outputs: Mapping[str, str]) -> dict[str, Any]:
                 "BatchGetItem BatchWriteItem ConditionCheckItem DeleteItem DescribeTable GetItem PutItem"
                 " Query Scan UpdateItem",
                 [table, f"{table}/index/*"],
+            ),
+            # The bus has the stack's name.
+            _allow(
+                "cloudformation",
+                "DescribeStackResource DescribeStacks",
+                [f"arn:aws:cloudformation:{region}:{account}:stack/{bus}/*"],
             ),
             _allow("sqs", "ListQueues", ["*"]),
             _allow(

@@ -198,6 +198,7 @@ def _may(action: str, resource: str) -> bool:
         ("s3:ListBucket", "arn:aws:s3:::images"),
         ("dynamodb:Scan", "arn:aws:dynamodb:us-east-1:000000000000:table/jobs"),
         ("dynamodb:Query", "arn:aws:dynamodb:us-east-1:000000000000:table/jobs/index/due"),
+        ("cloudformation:DescribeStacks", "arn:aws:cloudformation:us-east-1:000000000000:stack/packshot/1"),
         ("sqs:CreateQueue", "arn:aws:sqs:us-east-1:000000000000:mine"),
         ("sqs:ReceiveMessage", "arn:aws:sqs:us-east-1:000000000000:dead"),
         ("events:PutRule", "arn:aws:events:us-east-1:000000000000:rule/packshot/mine"),
@@ -220,6 +221,7 @@ def test_the_operator_may(action: str, resource: str) -> None:
         ("dynamodb:GetItem", "arn:aws:dynamodb:us-east-1:000000000000:table/other"),
         ("dynamodb:DeleteTable", "arn:aws:dynamodb:us-east-1:000000000000:table/jobs"),
         ("events:PutRule", "arn:aws:events:us-east-1:000000000000:rule/mine"),
+        ("cloudformation:DescribeStacks", "arn:aws:cloudformation:us-east-1:000000000000:stack/other/1"),
         ("states:StopExecution", "arn:aws:states:us-east-1:000000000000:execution:wait:1"),
         ("secretsmanager:GetSecretValue", OUTPUTS["ApiKeySecretArn"]),
     ],
@@ -233,6 +235,7 @@ def test_the_operator_has_no_wildcard_action_and_no_other_service() -> None:
 
     assert not [action for action in actions if "*" in action]
     assert {action.split(":")[0] for action in actions} == {
+        "cloudformation",
         "dynamodb",
         "events",
         "logs",

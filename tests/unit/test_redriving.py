@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -24,7 +25,7 @@ from packshot.redriving import (
     Step,
     step_for,
 )
-from tests.unit.fakes import OUTPUT_URL, START, CrashError, World, a_job, a_photo, picture_bytes
+from tests.unit.fakes import OUTPUT_URL, START, CrashError, FakeJobTable, World, a_job, a_photo, picture_bytes
 
 HOUR = timedelta(hours=1)
 NOW = START + HOUR
@@ -172,16 +173,43 @@ def test_unasked_only_a_failure_that_was_surely_free_is_posted(job: Job) -> None
 
 @given(anything)
 def test_a_step_is_one_that_the_row_can_take(job: Job) -> None:
-    """No edge is missing, whatever is decided, and a second person finds the job moved on."""
+    """No edge is missing, whatever is decided, and whoever comes second finds the job moved on."""
     for pay_again in (False, True):
         world = World()
         world.table.keep(job)
         step = world.redriver.look(job, pay_again=pay_again)
-        assert world.redriver.redrive(job, step) == step
+        assert world.redriver.redrive(job.job_id, step, pay_again=pay_again) == step
         if isinstance(step, Resume | PostAgain):
             assert world.table.only_job.due_at is not None
-            assert world.redriver.redrive(job, step) == MOVED_ON
+            assert world.redriver.redrive(job.job_id, step, pay_again=pay_again) == MOVED_ON
             assert world.queue.sent == [job.job_id]
+
+
+def test_two_at_once_move_a_job_once(world: World) -> None:
+    """Both have read the row; the write of the second meets a false condition."""
+    world.table.keep(failed("NotAccepted"))
+
+    class Slow(FakeJobTable):
+        def get(self, job_id: str) -> Job | None:
+            job = super().get(job_id)
+            self.get = super().get  # type: ignore[method-assign]
+            assert other.redrive(job_id, FREE, pay_again=False) == FREE
+            return job
+
+    other = world.redriver
+    slow = Slow(world.outside, world.clock)
+    slow.rows = world.table.rows
+    assert replace(other, table=slow).redrive(failed("").job_id, FREE, pay_again=False) == MOVED_ON
+    assert world.queue.sent == [failed("").job_id]
+
+
+def test_what_was_not_agreed_to_is_not_done(world: World) -> None:
+    job = world.table.keep(failed("RequestUnknown"))
+    for agreed in (FREE, Resume(), SendAgain()):
+        assert world.redriver.redrive(job.job_id, agreed, pay_again=True) == MOVED_ON
+    assert world.redriver.redrive("f" * 32, FREE, pay_again=True) == MOVED_ON
+    assert world.table.only_job == job
+    assert not world.queue.sent
 
 
 # -- What becomes of it --
@@ -190,7 +218,8 @@ def test_a_step_is_one_that_the_row_can_take(job: Job) -> None:
 def redrives(world: World, *, pay_again: bool = False) -> Step:
     """Redrive the only job, and deliver the messages."""
     job = world.table.only_job
-    step = world.redriver.redrive(job, world.redriver.look(job, pay_again=pay_again))
+    agreed = world.redriver.look(job, pay_again=pay_again)
+    step = world.redriver.redrive(job.job_id, agreed, pay_again=pay_again)
     delivers(world)
     return step
 
@@ -363,7 +392,7 @@ def test_a_crash_at_any_line_is_mended_by_the_sweep_or_by_doing_it_again(call: i
     )
     job = world.table.only_job
     try:
-        world.redriver.redrive(job, world.redriver.look(job, pay_again=False))
+        world.redriver.redrive(job.job_id, FREE, pay_again=False)
     except CrashError:
         world.queue.sent.clear()
     world.outside.dies_before = world.outside.dies_after = frozenset()

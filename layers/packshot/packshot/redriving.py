@@ -107,16 +107,16 @@ class Redriver:
             return PLANNED_SINCE
         return step
 
-    def redrive(self, job: Job, step: Step) -> Step:
-        """Do what `look` said of a job; what was done, which is nothing if it moved on since.
-
-        Raises whatever AWS raises.
-        """
-        match step:
+    def redrive(self, job_id: str, agreed: Step, *, pay_again: bool) -> Step:
+        """Do what `look` said of a job, if it still says so; what was done. Raises whatever AWS raises."""
+        job = self.table.get(job_id)
+        if job is None or self.look(job, pay_again=pay_again) != agreed:
+            return MOVED_ON
+        match agreed:
             case Resume():
                 return self._go_on(
                     job,
-                    step,
+                    agreed,
                     JobState.SUBMITTED,
                     # The name of the execution before is used up.
                     attempt=job.attempt + 1,
@@ -126,7 +126,7 @@ class Redriver:
             case PostAgain():
                 return self._go_on(
                     job,
-                    step,
+                    agreed,
                     JobState.PLANNED,
                     due_at=self.now() + PLANNED_DUE,
                     resumed=False,
@@ -140,7 +140,7 @@ class Redriver:
                 )
             case SendAgain():
                 self.queue.send_upload(job.photo)
-        return step
+        return agreed
 
     def _go_on(self, job: Job, step: Step, to: JobState, **changes: Any) -> Step:
         moved = self.table.move(job, to, error=None, **changes)
