@@ -95,7 +95,7 @@ def run(
         _tell(str(error))
         raise typer.Exit(1) from None
     except StopError as stop:
-        _tell("Stopped: what was not told of is as it was")
+        _tell("Stopped: what was done stays done, and the rest can be redriven")
         raise typer.Exit(stop.exit_code) from None
 
 

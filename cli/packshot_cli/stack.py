@@ -79,7 +79,7 @@ def aws_in_a_line() -> Iterator[None]:
             "There are no AWS credentials: --profile, or AWS's own environment, says whose"
         ) from None
     except NoRegionError:
-        raise StackError("There is no AWS region: --region, or AWS_REGION, says which") from None
+        raise StackError("There is no AWS region: --region, or AWS_DEFAULT_REGION, says which") from None
     except (BotoCoreError, ClientError) as error:
         raise StackError(f"AWS did not do as asked: {one_line(str(error))}") from None
 
