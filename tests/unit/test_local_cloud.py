@@ -199,6 +199,10 @@ def _may(action: str, resource: str) -> bool:
         ("dynamodb:Scan", "arn:aws:dynamodb:us-east-1:000000000000:table/jobs"),
         ("dynamodb:Query", "arn:aws:dynamodb:us-east-1:000000000000:table/jobs/index/due"),
         ("cloudformation:DescribeStacks", "arn:aws:cloudformation:us-east-1:000000000000:stack/packshot/1"),
+        (
+            "cloudformation:DescribeStackResource",
+            "arn:aws:cloudformation:us-east-1:000000000000:stack/packshot/1",
+        ),
         ("sqs:CreateQueue", "arn:aws:sqs:us-east-1:000000000000:mine"),
         ("sqs:ReceiveMessage", "arn:aws:sqs:us-east-1:000000000000:dead"),
         ("events:PutRule", "arn:aws:events:us-east-1:000000000000:rule/packshot/mine"),
