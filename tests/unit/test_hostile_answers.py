@@ -208,6 +208,18 @@ def test_a_signature_is_cut_out_however_json_spells_its_equals_sign() -> None:
     assert "SECRET" not in answers.message_in(rb'{"reason": "X-Amz-Signature\u003dSECRET"}')
 
 
+def test_what_is_too_deep_to_be_written_again_is_told_as_it_came(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How deep that is depends on the version of Python and on who is calling."""
+
+    def too_deep(_value: object) -> str:
+        raise RecursionError
+
+    body = json.dumps({"detail": nested(30, "no such model"), "status": nested(30)}).encode()
+    monkeypatch.setattr(json, "dumps", too_deep)
+    assert "no such model" in answers.message_in(body)
+    assert isinstance(answers.request_outcome(500, {}, body, NOW), answers.TryLater)
+
+
 @given(hostile_words)
 def test_words_are_bounded_and_hold_no_query(text: str) -> None:
     for spelled in (text, json.dumps(text), json.dumps(json.dumps(text))):

@@ -15,6 +15,7 @@ import binascii
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -182,14 +183,15 @@ def request_outcome(
     message = _message(answer, body)
     metrics = answer.get("metrics")
     metrics = metrics if isinstance(metrics, dict) else {}
-    match str(answer.get("status") or "").upper():
+    status = answer.get("status")
+    match status.upper() if isinstance(status, str) else None:
         case "COMPLETED":
             output = output_of(answer)
             return Completed(output, number(metrics.get("inference_time")), number(metrics.get("cost")))
         case "FAILED":
             return Failed(message, number(metrics.get("inference_time")))
-        case "QUEUED" | "PROCESSING" as status if status_code < 400:
-            return Pending(status)
+        case "QUEUED" | "PROCESSING" as pending if status_code < 400:
+            return Pending(pending)
     if status_code == 404:
         return Unknown(message)
     return TryLater(f"HTTP {status_code}: {message}", retry_at(headers, now))
@@ -291,8 +293,12 @@ def _message(answer: Mapping[str, Any], body: bytes) -> str:
     """The API's own words: its `error` (or what stands in for it), else the start of whatever it sent."""
     for field in ("error", "message", "detail"):
         value = answer.get(field)
+        if isinstance(value, str) and value:
+            return words(value)
         if value:
-            return words(value if isinstance(value, str) else json.dumps(value))
+            # What was not too deep to be read may be too deep to be written.
+            with suppress(RecursionError):
+                return words(json.dumps(value))
     text = body[:MAX_WORDS_CHARACTERS].decode("utf-8", "replace").strip()
     return words(text) if text else "an empty body"
 
