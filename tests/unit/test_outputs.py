@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
-from typing import Any
+import tempfile
+from typing import Any, BinaryIO, cast
 
 import pytest
+import urllib3
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 
 from packshot import downloads, segmind
 from packshot import segmind_answers as answers
 from packshot.downloads import CutShortError, Downloader, DownloadError
 from packshot.finalizing import FETCHES
 from packshot.http_session import NoRedirectSession
-from packshot.job import Job, JobState
+from packshot.image_store import ImageStore
+from packshot.job import Image, Job, JobState
+from packshot.pictures import Picture
 from packshot.scene import IMAGE_FORMATS, Scene
+from tests.unit.aws import a_client
 from tests.unit.fakes import START, World, a_job, picture_bytes
 from tests.unit.hostile import memory
 from tests.unit.wire import Step, answer, wired
@@ -103,6 +110,38 @@ def peak_of_fetching(size_bytes: int) -> int:
 
 def test_an_image_of_any_size_is_fetched_in_the_same_little_memory() -> None:
     small, large = peak_of_fetching(2 * MEGABYTE), peak_of_fetching(60 * MEGABYTE)
+    assert large < 4 * MEGABYTE
+    assert large < small + MEGABYTE
+
+
+def peak_of_publishing(size_bytes: int) -> int:
+    """With boto3 as it is, up to where its request would go on the wire and is read as a socket would."""
+    taken = 0
+
+    def send(request: AWSPreparedRequest, **_: Any) -> AWSResponse:
+        nonlocal taken
+        body: Any = request.body
+        while part := body.read(65_536) if body else b"":
+            taken += len(part)
+        status_code = 404 if request.method == "HEAD" else 200
+        headers: Any = {"ETag": '"e"', "x-amz-version-id": "v1"}
+        return AWSResponse(request.url, status_code, headers, urllib3.HTTPResponse(io.BytesIO()))
+
+    client = a_client("s3")
+    client.meta.events.register("before-send.s3", send)
+    with tempfile.TemporaryFile() as file:
+        file.truncate(size_bytes)
+        store = ImageStore(client, "images", None)
+        with memory() as peak:
+            image = store.publish(a_job(), cast("BinaryIO", file), Picture("webp", 80, 60))
+    assert isinstance(image, Image)
+    assert image.bytes == size_bytes <= taken
+    return peak.bytes
+
+
+def test_an_image_of_any_size_is_put_in_the_same_little_memory() -> None:
+    peak_of_publishing(MEGABYTE)
+    small, large = peak_of_publishing(2 * MEGABYTE), peak_of_publishing(60 * MEGABYTE)
     assert large < 4 * MEGABYTE
     assert large < small + MEGABYTE
 
