@@ -45,7 +45,9 @@ def a_post_before_the_claim(patch: Patch) -> None:
     def job(submitter: Submitter, job_id: str) -> Job:
         standing = submitter.table.get(job_id)
         if standing and standing.state is JobState.PLANNED and standing.parameters and not standing.attempt:
-            submitter.segmind.submit(standing.parameters.request("https://photos.example", standing.seed or 0))
+            submitter.segmind.submit(
+                standing.parameters.request("https://photos.example", standing.seed or 0)
+            )
         return honest(submitter, job_id)
 
     patch.setattr(Submitter, "job", job)
@@ -107,7 +109,11 @@ def a_state_that_owes_no_event(patch: Patch) -> None:
 
     def move(table: FakeJobTable, job: Job, to: JobState, changes: Mapping[str, Any]) -> Job | Unmoved:
         moved = honest(table, job, to, changes)
-        return moved if isinstance(moved, Unmoved) else table.keep(moved.model_copy(update={"owes_event": False}))
+        return (
+            moved
+            if isinstance(moved, Unmoved)
+            else table.keep(moved.model_copy(update={"owes_event": False}))
+        )
 
     patch.setattr(FakeJobTable, "_move", move)
 
@@ -183,7 +189,9 @@ def a_claim_without_a_due_time(patch: Patch) -> None:
 
     def claim(table: FakeJobTable, job_id: str) -> Job | Unmoved:
         claimed = honest(table, job_id)
-        return table.keep(claimed.model_copy(update={"due_at": None})) if isinstance(claimed, Job) else claimed
+        return (
+            table.keep(claimed.model_copy(update={"due_at": None})) if isinstance(claimed, Job) else claimed
+        )
 
     patch.setattr(FakeJobTable, "_claim", claim)
 

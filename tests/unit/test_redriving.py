@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from packshot import segmind_answers as answers
 from packshot.job import PERSON_DECIDES, Image, Job, JobState, ParkedCause, Reason
 from packshot.photo_store import Unusable
+from packshot.polling import OUTPUT_KEPT
 from packshot.redriving import (
     MOVED_ON,
     NEVER_CHARGED,
-    OUTPUT_KEPT,
     PLANNED_SINCE,
     LeaveAlone,
     PostAgain,

@@ -18,7 +18,7 @@ from packshot.image_store import ImageStore, Newer
 from packshot.job import ENDINGS, NEWER_PHOTO, Job, JobState, Reason
 from packshot.job_table import JobTable, Unmoved
 from packshot.pictures import NotAPicture, Picture, read_picture
-from packshot.polling import DEADLINE
+from packshot.polling import DEADLINE, OUTPUT_KEPT
 from packshot.segmind import NoApiKeyError, SegmindClient
 from packshot.settings import OnExpiredResult
 
@@ -27,7 +27,6 @@ FETCHES = 3
 # A fetch that fails is tried again by the workflow, then ever more seldom for as long as the file is kept.
 WORKFLOW_FETCHES_FOR = timedelta(minutes=5)
 LONGEST_FETCH_PAUSE = timedelta(hours=1)
-OUTPUT_KEPT = timedelta(days=7)
 # Words of a failure that lies in the fetching of the photo. Mistaken, they cost a free request.
 PHOTO_NOT_FETCHED = re.compile(
     r"(fail|could not|cannot|can't|unable|error|invalid|time).{0,40}"

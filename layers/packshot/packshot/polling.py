@@ -16,6 +16,9 @@ LATE_AFTER = timedelta(minutes=15)
 # A request cannot be cancelled and will be paid: giving up early saves nothing. Its record lives one hour.
 DEADLINE = timedelta(minutes=50)
 
+# Segmind keeps the file of an image as long, and forgets the request after an hour.
+OUTPUT_KEPT = timedelta(days=7)
+
 # A request may be unknown to the API for a moment after it was accepted.
 UNKNOWN_BELIEVED_AFTER = timedelta(minutes=1)
 # One odd answer decides nothing: it has to be unknown so many times running.

@@ -8,19 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from packshot.job import Job, JobState, iso
 from packshot.job_table import JobTable, Unmoved
+from packshot.polling import OUTPUT_KEPT
 from packshot.segmind_answers import REFUSAL_CODES
 from packshot.submitting import PLANNED_DUE, SUBMITTED_DUE
 from packshot.upload_queue import UploadQueue
 
 # It failed at Segmind (failures are not charged), it was refused, or it was never posted.
-NEVER_CHARGED = REFUSAL_CODES | {"GenerationFailed", "NotAccepted", "PhotoMissing", "PhotoArchived"}
-# So long Segmind keeps an image, by its documentation.
-OUTPUT_KEPT = timedelta(days=7)
+NEVER_CHARGED = REFUSAL_CODES | {
+    "GenerationFailed",
+    "NotAcceptable",
+    "NotAccepted",
+    "PhotoMissing",
+    "PhotoArchived",
+}
 
 
 @dataclass(frozen=True)
