@@ -23,17 +23,20 @@ demo: setup ## see photos become scenes on this machine: no account, no key
 demo-live: setup ## the same against Segmind: SEGMIND_API_KEY=... make demo-live PHOTOS=folder/
 	@.venv/bin/packshot demo --live --photos "$(PHOTOS)" $(if $(YES),--yes)
 
-test: setup-check ## every test that needs no account: unit, contract, and integration in the local cloud
-	.venv/bin/pytest -n 2 --dist loadfile tests/unit tests/contract tests/integration
+test: setup-check ## every test that needs no account: unit, contract, simulation, and integration in the local cloud
+	.venv/bin/pytest -n 2 --dist loadfile tests/unit tests/contract tests/simulation/test_promises.py tests/integration
 
 test-unit: setup-check ## the fast tests alone
 	.venv/bin/pytest tests/unit
+
+drill-simulation: setup-check ## 10,000 simulated schedules of faults, and the mistakes that they have to find
+	SIMULATION_SCHEDULES="$${SIMULATION_SCHEDULES:-10000}" .venv/bin/pytest -n 2 --dist load tests/simulation
 
 test-live: setup-check ## the real API, with a key: SEGMIND_API_KEY=... make test-live (pays for one image)
 	@test -n "$$SEGMIND_API_KEY" || { echo "SEGMIND_API_KEY is not set: this test needs a key from Segmind" >&2; exit 1; }
 	.venv/bin/pytest tests/live
 
-drill: drill-cloud ## the promises under faults, duplicates and kills: SEED=... PHOTOS=60 (about ten minutes)
+drill: drill-simulation drill-cloud ## the promises under deaths, faults and repetitions: SEED=... PHOTOS=60 (a quarter of an hour)
 
 drill-cloud: setup-check ## the half of it in the local cloud; FULL=1 takes the template's own times (half an hour)
 	.venv/bin/python -m tests.drill $(if $(SEED),--seed $(SEED)) $(if $(PHOTOS),--photos $(PHOTOS)) $(if $(FULL),--full)
@@ -75,4 +78,4 @@ setup-check: setup
 setup-sam: setup
 	@sh requirements/install .venv-sam requirements/sam.txt
 
-.PHONY: help setup demo demo-live test test-unit test-live drill drill-cloud check build deploy schema lock clean setup-check setup-sam
+.PHONY: help setup demo demo-live test test-unit test-live drill drill-simulation drill-cloud check build deploy schema lock clean setup-check setup-sam

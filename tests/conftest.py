@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-UNIT = Path(__file__).parent / "unit"
+IN_MEMORY = [Path(__file__).parent / level for level in ("unit", "simulation")]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if item.path.is_relative_to(UNIT):
+        if any(item.path.is_relative_to(level) for level in IN_MEMORY):
             item.add_marker(pytest.mark.disable_socket)

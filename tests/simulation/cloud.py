@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 from packshot.http_session import NoRedirectSession
-from packshot.job import Reason
+from packshot.job import Job, Reason
 from packshot.photo import Photo
 from packshot.photo_store import Overwritten, ReadPhoto, Unusable
 from packshot.polling import DEADLINE, FIRST_WAIT_SECONDS
@@ -256,7 +256,11 @@ class Cloud(World):
 
     @property
     def due_executions(self) -> list[Execution]:
-        return [found for found in self.executions if found.due_at <= self.clock() and not found.busy]
+        return [found for found in self.waiting_executions if found.due_at <= self.clock()]
+
+    @property
+    def waiting_executions(self) -> list[Execution]:
+        return [found for found in self.executions if not found.busy]
 
     def execute(self, execution: Execution, calls: int = 0, fate: Fate = Fate.RUN) -> None:
         """The next task of an execution whose time has come."""
@@ -331,11 +335,15 @@ class Cloud(World):
 
     # -- time --
 
+    @property
+    def due_rows(self) -> list[Job]:
+        return [job for job in self.table.jobs if job.due_at and job.due_at <= self.clock()]
+
     def moments(self) -> list[datetime]:
         """When something is to happen by itself, unless it is waited for a process."""
         return [
             *(message.visible_at for message in self.messages),
-            *(execution.due_at for execution in self.executions if not execution.busy),
+            *(execution.due_at for execution in self.waiting_executions),
             *(job.due_at for job in self.table.jobs if job.due_at),
         ]
 
@@ -370,7 +378,7 @@ class Cloud(World):
             self.receive(message)
         for execution in self.due_executions:
             self.execute(execution)
-        if any(job.due_at and job.due_at <= self.clock() for job in self.table.jobs):
+        if self.due_rows:
             self.sweep()
         elif not self.visible and not self.due_executions:
             moment = self.next_moment()

@@ -181,7 +181,7 @@ class Watch:
             uploads = [photo for photo in self._cloud.input.uploads if photo.key == jobs[0]["photo"]["key"]]
             newest = True
             for photo in reversed(uploads):
-                job = next((row for row in jobs if self._led_to(photo, row)), None)
+                job = next((row for row in jobs if self._led_to(photo, row, newest=newest)), None)
                 if job is None:
                     continue
                 if newest and job["state"] == JobState.SUPERSEDED:
@@ -191,8 +191,11 @@ class Watch:
                     yield from self._wrong_image(path, job)
                     break
 
-    def _led_to(self, photo: Photo, row: Mapping[str, Any]) -> bool:
-        """Whether an upload was planned as this job, as far as the world let it."""
+    def _led_to(self, photo: Photo, row: Mapping[str, Any], *, newest: bool) -> bool:
+        """Whether an upload is one that a job stands for; the newest has to be, if it was told of and read.
+
+        The same photo again, told of when a newer one was known already, changes nothing.
+        """
         if not _same_work(row, photo):
             return False
         ended = any(
@@ -200,7 +203,7 @@ class Watch:
             for other in self._cloud.table.rows.values()
         )
         reached = _order(row["photo"]) >= comparable_sequencer(photo.sequencer)
-        return reached or not (ended or self._dead(photo))
+        return reached or (newest and not ended and not self._dead(photo))
 
     def _wrong_image(self, path: str, job: Mapping[str, Any]) -> Iterator[str]:
         versions = self._cloud.output_bucket.versions.get(path)

@@ -74,8 +74,7 @@ def a_lost_answer_that_is_taken_for_a_no(patch: Patch) -> None:
 
     def submit(segmind: FakeSegmind, request: Any) -> answers.SubmitOutcome:
         outcome = honest(segmind, request)
-        lost = isinstance(outcome, answers.AnswerLost)
-        return answers.NotAccepted(outcome.message) if lost else outcome
+        return answers.NotAccepted("") if isinstance(outcome, answers.AnswerLost) else outcome
 
     patch.setattr(FakeSegmind, "submit", submit)
 
@@ -124,11 +123,11 @@ def one_id_for_all_attempts(patch: Patch) -> None:
 
 
 def another_id_each_time(patch: Patch) -> None:
-    patch.setattr(events, "_event_id", lambda job: secrets.token_hex(16))
+    patch.setattr(events, "_event_id", lambda _: secrets.token_hex(16))
 
 
 def an_image_that_knows_no_order(patch: Patch) -> None:
-    patch.setattr(image_store, "comparable_sequencer", lambda sequencer: "")
+    patch.setattr(image_store, "comparable_sequencer", lambda _: "")
 
 
 def an_image_put_without_a_condition(patch: Patch) -> None:
@@ -145,11 +144,11 @@ def sequencers_as_plain_text(patch: Patch) -> None:
 
 
 def a_photo_sent_though_it_is_older(patch: Patch) -> None:
-    patch.setattr(FakeJobTable, "is_newest", lambda table, photo: True)
+    patch.setattr(FakeJobTable, "is_newest", lambda *_: True)
 
 
 def a_photo_that_comes_again_for_nothing(patch: Patch) -> None:
-    patch.setattr(Submitter, "_asked_again", lambda submitter, job: job)
+    patch.setattr(Submitter, "_asked_again", lambda _, job: job)
 
 
 def an_order_of_photos_that_is_not_looked_at_again(patch: Patch) -> None:
@@ -220,8 +219,11 @@ MISTAKES = [
 ]
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.__name__)
-def test_a_mistake_is_found(mistake: Callable[[Patch], None], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mistake_is_found(
+    mistake: Callable[[Patch], None], monkeypatch: Patch, record_property: Callable[[str, object], None]
+) -> None:
     mistake(monkeypatch)
     played: list[str] = []
 
@@ -248,4 +250,4 @@ def test_a_mistake_is_found(mistake: Callable[[Patch], None], monkeypatch: pytes
         random=Random(1),
     )
     found = next(number for number, broken in enumerate(played, 1) if broken)
-    print(f"{mistake.__name__}: found in schedule {found}: {played[found - 1]}")
+    record_property("simulation", f"{mistake.__name__}: found in schedule {found}: {played[found - 1]}")
