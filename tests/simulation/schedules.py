@@ -176,7 +176,7 @@ def take(step: Step, cloud: Cloud) -> None:  # noqa: PLR0912 a table of kinds
                 cloud.pass_to(cloud.clock() + timedelta(seconds=seconds))
         case Kind.FINISH:
             for request in _pick(cloud.in_flight, which):
-                if calls == 9:
+                if (which, calls) == (0, 9):
                     request.hangs = True
                 else:
                     cloud.finish(request, "FAILED" if calls == 8 else "COMPLETED")
