@@ -81,9 +81,9 @@ class InputBucket(FakePhotoStore):
     def read(self, found: Photo) -> ReadPhoto | Unusable | Overwritten:
         return self._outside.call(lambda: self.stands(found))
 
-    def _image_1(self, photo: Photo) -> str | Unusable | Overwritten:
+    def _image_1(self, photo: Photo, marker: str) -> str | Unusable | Overwritten:
         # A URL is presigned without a look at what stands there.
-        return f"https://photos.example/{photo.key}?versionId={photo.version_id}"
+        return f"https://photos.example/{photo.key}?versionId={photo.version_id}&{marker}"
 
 
 def sha256_of(content: str) -> str:
