@@ -140,7 +140,7 @@ def _agree_to_pay(lines: Sequence[Line], *, agreed: bool) -> None:
     _tell(
         f"{counted(paid_again, 'job')} may be paid again, since it cannot be told whether they were charged"
     )
-    _tell(f"With the rest, Segmind may be paid for {cost_in_words(_requests(lines))}")
+    _tell(f"In all, Segmind may be paid for {cost_in_words(_requests(lines))}")
     answer = is_agreed_to(Console(stderr=True, highlight=False))
     if answer is None:
         raise StackError("Nothing was changed, nothing is paid: there is nobody to ask, and no --yes")

@@ -14,6 +14,7 @@ import requests
 
 from packshot.messages import UploadMessage
 from packshot.photo import Photo
+from packshot_cli.local_cloud import local_cloud
 from tests.photos import HEIC, packshot
 from tests.shop import Shop
 
@@ -170,3 +171,17 @@ def test_what_cannot_be_is_told_in_a_line(
     assert (ran.returncode, ran.stdout) == (1, "")
     assert words in ran.stderr
     assert ran.stderr.count("\n") == 1
+
+
+def test_an_answer_that_was_lost_is_a_persons_to_decide_on() -> None:
+    with local_cloud(wait_scale=0.05, emulator_seconds=1.0, parameters={"MaxSubmitsPerJob": "1"}) as cloud:
+        shop = Shop(cloud)
+        _faults(shop, {"call": "submit", "times": 1, "effect": {"kind": "lost"}})
+        shop.upload("redrive/vase.jpg", packshot())
+        job_id = shop.event("redrive/vase.jpg", "Scene Uncertain")["job_id"]
+
+        assert _done(shop, "--state", "UNCERTAIN")[0][4:6] == ["PersonDecides", "left alone"]
+        assert _done(shop, "--state", "UNCERTAIN", "--pay-again", "--yes")[0][5] == "paid again"
+
+        assert shop.event("redrive/vase.jpg", "Scene Generated")["job_id"] == job_id
+        assert _accepted(shop) == 2
