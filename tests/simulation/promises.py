@@ -108,7 +108,7 @@ class Watch:
             by_seed.setdefault(post.seed, []).append(post)
         for seed, posts in by_seed.items():
             row = jobs[seed]
-            paid = sum(post.request is not None for post in posts)
+            paid = sum(post.request is not None and post.request.status != "FAILED" for post in posts)
             ambiguous = sum(self._ambiguous(post) for post in posts)
             if paid > 1 + ambiguous:
                 yield f"{row['job_id'][:6]} paid {paid} requests with {ambiguous} ambiguous answers"
@@ -169,7 +169,7 @@ class Watch:
             jobs = [row for row in rows if row["parameters"] and _same_work(row, photo)]
             if not ended and not jobs:
                 yield f"nothing is known of the upload {photo.key}#{photo.sequencer}"
-            if len(ended) > 99:
+            if len(ended) > 1:
                 codes = [row["error"]["code"] for row in ended]
                 yield f"the upload {photo.key}#{photo.sequencer} ended more than once: {codes}"
 
@@ -226,6 +226,8 @@ class Watch:
         told: dict[Fact, str] = {}
         states = {detail_type: state for state, detail_type in DETAIL_TYPES.items()}
         for detail_type, detail in self._cloud.bus.events:
+            if detail_type not in states:
+                continue
             fact = _fact(detail, states[detail_type])
             if ids.setdefault(detail["id"], fact) != fact:
                 yield f"one id for two facts: {fact}, {ids[detail['id']]}"
@@ -235,6 +237,15 @@ class Watch:
                 yield f"an event of what never was: {fact}"
         for fact in self.facts - set(told):
             yield f"nobody was told: {fact}"
+        gate = self._cloud.table.standing_gate
+        if gate.closures or gate.owed:
+            yield f"the gate is closed for {[closure.cause for closure in gate.closures]}, or owes an event"
+        paused, resumed = (
+            {detail["id"] for name, detail in self._cloud.bus.events if name == f"Submitting {change}"}
+            for change in ("Paused", "Resumed")
+        )
+        if len(paused) != len(resumed):
+            yield f"{len(paused)} pauses were told of, and {len(resumed)} resumptions"
 
 
 def _fact(of: Mapping[str, Any], state: str) -> Fact:

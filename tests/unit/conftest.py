@@ -11,9 +11,6 @@ import pytest
 from tests.unit.fakes import World
 from tests.unit.wire import Wire, wired
 
-# As the template sets it for the functions; metrics refuse to go without.
-os.environ["POWERTOOLS_METRICS_NAMESPACE"] = "Packshot"
-
 hypothesis.settings.register_profile("desk", max_examples=60, deadline=None)
 hypothesis.settings.register_profile("ci", parent=hypothesis.settings.get_profile("desk"), derandomize=True)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "desk")

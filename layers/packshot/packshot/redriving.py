@@ -137,6 +137,7 @@ class Redriver:
                     resumed=False,
                     # A new start; but no new allowance of lost answers, each of which may have been charged.
                     not_accepted=0,
+                    second_chance=False,
                     request_id=None,
                     submitted_at=None,
                     output_url=None,
