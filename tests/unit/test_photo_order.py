@@ -110,6 +110,26 @@ def test_a_again_whose_ending_was_not_told_yet_wins_over_b(world: World) -> None
     assert len(world.bus.ids) == 3
 
 
+def test_a_again_takes_its_place_though_a_still_newer_photo_comes_to_nothing(world: World) -> None:
+    """A comes again and its worker dies; B is uploaded and fails; A's message comes once more."""
+    a = finishes(world, uploads(world, "A", 1), "A")
+    finishes(world, uploads(world, "C", 2), "C")
+    world.table.plan(photo("A", 3), [a])
+    b = uploads(world, "B", 4)
+    world.segmind.results = [answers.Failed("blocked", None)]
+    world.finalizer.finalize(b.job_id, b.attempt)
+    assert uploads(world, "A", 3).state is JobState.COMPLETED
+    assert world.images_made[KEY] == [IMAGE["A"], IMAGE["C"], IMAGE["A"]]
+
+
+def test_an_older_photo_told_of_again_does_not_replace_an_image_that_someone_deleted(world: World) -> None:
+    finishes(world, uploads(world, "A", 1), "A")
+    finishes(world, uploads(world, "B", 2), "B")
+    world.output_bucket.versions.clear()
+    uploads(world, "A", 1)
+    assert not world.images_made
+
+
 def test_a_again_that_was_never_sent_is_sent(world: World) -> None:
     """A is planned and its worker dies; B comes; A's message is too late; then A comes again."""
     planned = uploads(world, "A", 1)

@@ -211,12 +211,17 @@ class Submitter:
         return job
 
     def _asked_again(self, job: Job) -> Job:
-        """If the photo of a job that ended is the newest (again), its image has to be the current one."""
-        if self.table.is_newest(job.photo):
-            if job.state is JobState.SUPERSEDED and job.image is None and job.uploaded_again:
-                planned = self._move(job, JobState.PLANNED, due_at=self.now() + PLANNED_DUE, error=None)
-                return self.job(job.job_id) if planned.state is JobState.PLANNED else planned
-            current = self.images.republish(job, job.image) if job.image else None
+        """The image of a job that ended takes its place again among those of newer and older photos.
+
+        One that was never made is made now, if its photo is the newest (again).
+        """
+        newest = self.table.is_newest(job.photo)
+        if newest and job.state is JobState.SUPERSEDED and job.image is None and job.uploaded_again:
+            planned = self._move(job, JobState.PLANNED, due_at=self.now() + PLANNED_DUE, error=None)
+            return self.job(job.job_id) if planned.state is JobState.PLANNED else planned
+        if job.image and (newest or job.uploaded_again):
+            # The newest photo may come to no image: publishing itself keeps to the order.
+            current = self.images.republish(job, job.image)
             if isinstance(current, Image) and current != job.image:
                 self.table.look_again(job.photo)
                 return self._move(job, JobState.COMPLETED, image=current, error=None)
