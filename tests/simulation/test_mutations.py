@@ -237,7 +237,7 @@ def test_a_mistake_is_found(
         played.append("")
         return False
 
-    hypothesis.find(
+    schedule, versioned = hypothesis.find(
         st.tuples(schedules, st.booleans()),
         breaks,
         settings=hypothesis.settings(
@@ -249,5 +249,7 @@ def test_a_mistake_is_found(
         ),
         random=Random(1),
     )
+    monkeypatch.undo()
+    play(schedule, versioned=versioned)
     found = next(number for number, broken in enumerate(played, 1) if broken)
     record_property("simulation", f"{mistake.__name__}: found in schedule {found}: {played[found - 1]}")
