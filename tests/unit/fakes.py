@@ -27,7 +27,7 @@ from packshot.gatekeeper import Gatekeeper
 from packshot.history import RequestHistory
 from packshot.http_session import NoRedirectSession
 from packshot.image_store import ImageStore
-from packshot.job import CLAIMABLE, EDGES, Job, JobState, ParkedCause
+from packshot.job import CLAIMABLE, EDGES, Job, JobState, ParkedCause, iso
 from packshot.job_table import (
     BY_ORDER,
     LEASE,
@@ -337,9 +337,10 @@ class FakeJobTable(JobTable):
         return self._outside.call(lambda: self._due(cause)[:limit])
 
     def _due(self, cause: ParkedCause | None) -> list[str]:
-        now = self._now()
-        due = [(job.due_at, job.job_id) for job in self.jobs if job.due_at and job.cause == cause]
-        return [job_id for due_at, job_id in sorted(due) if due_at <= now]
+        now = iso(self._now())
+        waiting = [row for row in self.rows.values() if row["cause"] == cause and "due_at" in row]
+        due = sorted((row["due_at"], row["job_id"]) for row in waiting if row["due_at"] <= now)
+        return [job_id for _, job_id in due]
 
     def mark_queued(self, job_id: str) -> None:
         self._outside.call(lambda: self._mark_queued(job_id))
