@@ -12,12 +12,16 @@ from functools import cache
 from typing import Any
 
 import pytest
+import typer
 from rich.console import Console
+from typer.testing import CliRunner, Result
 
 from packshot.job import Image, Job, JobState, ParkedCause
 from packshot.photo import Photo
 from packshot_cli.emulator.faults import RULES
 from packshot_cli.emulator.painter import paint
+from packshot_cli.errors import LocalCloudError
+from tests.drill import __main__ as command
 from tests.drill.conduct import Glance, struck
 from tests.drill.display import outcome, progress
 from tests.drill.evidence import Evidence, Sighting, Sightings, broken_promises, image_problem
@@ -292,3 +296,38 @@ def test_without_a_terminal_there_is_a_line_now_and_then_and_at_each_change_of_t
     lines = printed(show).splitlines()
     assert [line.split()[0] for line in lines] == ["0", "2", "17"]
     assert "1 COMPLETED" in lines[0]
+
+
+class TestCommand:
+    @staticmethod
+    def run(monkeypatch: pytest.MonkeyPatch, ending: Evidence | Exception) -> Result:
+        def drill(plan: Plan, **_: object) -> Evidence:
+            assert (plan.seed, len(plan.uploads), plan.without_credits_seconds) == (7, 3, 60.0)
+            if isinstance(ending, Exception):
+                raise ending
+            return ending
+
+        monkeypatch.setattr(command, "drill", drill)
+        app = typer.Typer()
+        app.command()(command.main)
+        return CliRunner().invoke(app, ["--seed", "7", "--photos", "3"])
+
+    def test_kept_promises_end_well(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        ended = self.run(monkeypatch, KEPT)
+
+        assert ended.exit_code == 0
+        assert "Drill with seed 7" in ended.output
+        assert "Every promise was kept" in ended.output
+
+    def test_a_broken_one_is_told_in_a_line_with_the_seed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        ended = self.run(monkeypatch, replace(KEPT, messages_left=2))
+
+        assert ended.exit_code == 1
+        assert "\nunfinished: 2 messages in the upload queue\n" in ended.output
+        assert "SEED=7" in ended.output
+
+    def test_a_cloud_that_breaks_down_is_told_in_a_line(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        ended = self.run(monkeypatch, LocalCloudError("MiniStack ended"))
+
+        assert ended.exit_code == 1
+        assert "cut short (seed 7): MiniStack ended" in ended.output
