@@ -23,7 +23,10 @@ from dataclasses import dataclass, field
 _WORKER = re.compile(r"/ministack-lambda-\S*?(?P<function>[A-Z][A-Za-z]+Function)\S*/_worker\.py")
 # What looks at rest before this age may only wait for a processor to start on.
 GROWN_SECONDS = 2
-LOOK_EVERY_SECONDS = 0.1
+LOOK_EVERY_SECONDS = 0.05
+# So long the killer waits for a handler of the function that he has in mind.
+PATIENCE_SECONDS = 1.5
+FUNCTIONS = ("SubmitFunction", "CheckStatusFunction", "FinalizeFunction", "SweepFunction")
 # From the moment at which a handler is seen to compute until it dies. Half of them die at once, the others
 # may be anywhere by then: waiting for an answer, in the next call, or at rest.
 LONGEST_DELAY_SECONDS = 0.25
@@ -99,19 +102,21 @@ class Killer:
 
     def _hunt(self) -> None:
         while not self._enough.wait(self.chance.uniform(*self.every_seconds)):
-            while not self._enough.is_set() and not self._strike():
-                time.sleep(LOOK_EVERY_SECONDS)
+            # Each function in its turn, or those that take longest would be the only ones.
+            wanted = self.chance.choice(FUNCTIONS)
+            patient_until = time.monotonic() + PATIENCE_SECONDS
+            while not self._enough.wait(LOOK_EVERY_SECONDS):
+                at_work = self.at_work(handlers(self.group_id))
+                victims = [each for each in at_work if each.function == wanted]
+                if not victims and time.monotonic() > patient_until:
+                    victims = at_work
+                if victims:
+                    self._kill(self.chance.choice(victims))
+                    break
 
-    def _strike(self) -> bool:
-        at_work = self.at_work(handlers(self.group_id))
-        if not at_work:
-            return False
-        # By function first: those that look at requests are called far more often than the others.
-        function = self.chance.choice(sorted({each.function for each in at_work}))
-        victim = self.chance.choice([each for each in at_work if each.function == function])
+    def _kill(self, victim: Handler) -> None:
         time.sleep(max(0.0, self.chance.uniform(-LONGEST_DELAY_SECONDS, LONGEST_DELAY_SECONDS)))
         with suppress(ProcessLookupError):
             if os.getpgid(victim.pid) == self.group_id:
                 os.kill(victim.pid, signal.SIGKILL)
-                self.killed[function] += 1
-        return True
+                self.killed[victim.function] += 1

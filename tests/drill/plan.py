@@ -21,12 +21,11 @@ SUBMIT_FAULTS: Mapping[str, Mapping[str, Any]] = {
 STATUS_FAULTS: Mapping[str, Mapping[str, Any]] = {
     name: effect for name, effect in SUBMIT_FAULTS.items() if name != "lost"
 }
-# The rest of the submits takes a moment now and then, as the real one may: handlers are killed in it.
-SLOW_SUBMIT: Mapping[str, Any] = {
-    "call": "submit",
-    "probability": 0.25,
-    "effect": {"kind": "slow", "seconds": 1.5},
-}
+# The rest of the calls takes a moment now and then, as real ones do: handlers are killed in it.
+SLOW_CALLS: Sequence[Mapping[str, Any]] = (
+    {"call": "submit", "probability": 0.25, "effect": {"kind": "slow", "seconds": 1.5}},
+    {"call": "status", "probability": 0.15, "effect": {"kind": "slow", "seconds": 1.0}},
+)
 # More rounds than a drill has calls for: a job is submitted about twice, and asked about a few dozen times.
 SUBMITS_A_PHOTO, STATUS_CALLS_A_PHOTO = 5, 40
 
@@ -34,7 +33,7 @@ SUBMITS_A_PHOTO, STATUS_CALLS_A_PHOTO = 5, 40
 WEATHER_SECONDS = 150.0
 UPLOADING_SHARE = 0.6
 CREDITS_GONE_SHARE = 0.25
-KILL_EVERY_SECONDS = (1.0, 4.0)
+KILL_EVERY_SECONDS = (0.5, 3.0)
 AGAIN_WITHIN_SECONDS = 40.0
 
 
@@ -76,7 +75,7 @@ class Plan:
         return [
             *_rounds("submit", SUBMIT_FAULTS, photos * SUBMITS_A_PHOTO, chance),
             *_rounds("status", STATUS_FAULTS, photos * STATUS_CALLS_A_PHOTO, chance),
-            dict(SLOW_SUBMIT),
+            *map(dict, SLOW_CALLS),
         ]
 
 
