@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
-
-# As the template sets it for the functions; metrics refuse to go without.
-os.environ["POWERTOOLS_METRICS_NAMESPACE"] = "Packshot"
 
 IN_MEMORY = [Path(__file__).parent / level for level in ("unit", "simulation")]
 

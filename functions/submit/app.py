@@ -16,7 +16,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from packshot.aws import CONFIG, PRESIGNING_CONFIG
 from packshot.event_bus import EventBus
-from packshot.gatekeeper import Gatekeeper
+from packshot.gatekeeper import Gatekeeper, count
 from packshot.history import RequestHistory
 from packshot.http_session import NoRedirectSession
 from packshot.image_store import ImageStore
@@ -57,7 +57,7 @@ def submitter() -> Submitter:
         table=table,
         segmind=segmind,
         gatekeeper=Gatekeeper(
-            table, segmind, bus, settings.pace(), settings.image_price_usd, now, time.sleep
+            table, segmind, bus, settings.pace(), settings.image_price_usd, count, now, time.sleep
         ),
         history=RequestHistory(settings.history_url, read_key, NoRedirectSession(), now),
         queue=upload_queue(),

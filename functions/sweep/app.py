@@ -14,7 +14,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from packshot.aws import CONFIG
 from packshot.event_bus import EventBus
-from packshot.gatekeeper import Gatekeeper
+from packshot.gatekeeper import Gatekeeper, count
 from packshot.job_table import JobTable
 from packshot.secret import api_key_reader
 from packshot.segmind import SegmindClient
@@ -40,7 +40,7 @@ def sweeper() -> Sweeper:
     return Sweeper(
         table=table,
         gatekeeper=Gatekeeper(
-            table, segmind, bus, settings.pace(), settings.image_price_usd, now, time.sleep
+            table, segmind, bus, settings.pace(), settings.image_price_usd, count, now, time.sleep
         ),
         queue=UploadQueue(boto3.client("sqs", config=CONFIG), settings.upload_queue_url),
         requests_a_minute=settings.requests_a_minute,

@@ -372,6 +372,9 @@ class Cloud(World):
             self.execute(execution)
         if self.due_rows:
             self.sweep()
+            if not self.visible and not self.due_executions:
+                # What is due may have to wait for the gate.
+                self.pass_to(self.clock() + timedelta(minutes=1))
         elif not self.visible and not self.due_executions:
             moment = self.next_moment()
             if moment is None:

@@ -131,10 +131,13 @@ class Watch:
                 yield f"{row['job_id'][:6]} was sent, though a newer photo was known"
 
     def _older_again(self) -> Iterator[str]:
+        """An older image covers a newer one, for a moment, only where S3 cannot tell: same bytes again."""
         for key, versions in self._cloud.output_bucket.versions.items():
-            if not key.startswith(LATE_PREFIX):
-                orders = [metadata["packshot-sequencer"] for _, metadata in versions]
-                if any(later < earlier for earlier, later in pairwise(orders)):
+            if key.startswith(LATE_PREFIX):
+                continue
+            for number, (earlier, later) in enumerate(pairwise(versions)):
+                covered = later[1]["packshot-sequencer"] < earlier[1]["packshot-sequencer"]
+                if covered and earlier[0] not in [data for data, _ in versions[:number]]:
                     yield f"an older photo's image replaced a newer one's at {key}"
 
     # -- once it is quiet --
@@ -237,14 +240,18 @@ class Watch:
                 yield f"an event of what never was: {fact}"
         for fact in self.facts - set(told):
             yield f"nobody was told: {fact}"
+        yield from self._pauses()
+
+    def _pauses(self) -> Iterator[str]:
+        """A gate that nobody waits at may stay closed, for the next job to try."""
         gate = self._cloud.table.standing_gate
-        if gate.closures or gate.owed:
-            yield f"the gate is closed for {[closure.cause for closure in gate.closures]}, or owes an event"
+        if gate.owed:
+            yield f"the gate owes events: {gate.owed}"
         paused, resumed = (
             {detail["id"] for name, detail in self._cloud.bus.events if name == f"Submitting {change}"}
             for change in ("Paused", "Resumed")
         )
-        if len(paused) != len(resumed):
+        if len(paused) != len(resumed) + len(gate.closures):
             yield f"{len(paused)} pauses were told of, and {len(resumed)} resumptions"
 
 

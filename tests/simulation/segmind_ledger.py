@@ -15,7 +15,7 @@ from PIL import Image as Pillow
 from packshot import segmind_answers as answers
 from packshot.downloads import Downloader, DownloadError
 from packshot.scene import SceneRequest
-from packshot.segmind import NoApiKeyError
+from packshot.segmind import NoApiKeyError, SegmindError
 from tests.simulation.processes import Process, Seams
 from tests.unit.fakes import FakeSegmind
 
@@ -123,6 +123,23 @@ class SegmindLedger(FakeSegmind):
             answer = answers.submit_outcome(weather.status, weather.headers, body, now)
         self.posts.append(Post(seed, self._seams.running, taken, answer))
         return answer
+
+    def credits(self) -> answers.Credits:
+        return self._outside.call(self._credits)
+
+    def _credits(self) -> answers.Credits:
+        """The balance, as far as the weather of submits lets it be told."""
+        match self.post_weather:
+            case weather if weather is NO_KEY:
+                raise NoApiKeyError("the secret is empty")
+            case Weather(status=401):
+                raise SegmindError("HTTP 401: Invalid API key", 401)
+            case Weather(status=status) if status in {None, 500, 502, 504}:
+                raise SegmindError("no answer")
+            case Weather(status=406, body=body) if b"credits" in body:
+                return answers.Credits(0.0, 0.018)
+            case _:
+                return answers.Credits(10.0, 0.018)
 
     def status(self, request_id: str) -> answers.RequestOutcome:
         return self._outside.call(lambda: self._outcome(request_id))

@@ -547,12 +547,14 @@ class World:
         self.downloader = FakeDownloader(frozenset({"images.segmind.com"}), 1_000_000, NoRedirectSession())
         self.output_bucket = FakeOutputBucket(self.outside)
         self.images = ImageStore(cast("S3Client", self.output_bucket), "images", None)
+        self.counted: list[Notice] = []
         self.gatekeeper = Gatekeeper(
             table=self.table,
             segmind=self.segmind,
             bus=self.bus,
             pace=Pace(requests_a_minute=60, concurrency=3),
             image_price_usd=0.0891,
+            count=self.counted.append,
             now=self.clock,
             sleep=lambda seconds: self.clock.step(timedelta(seconds=seconds)),
         )

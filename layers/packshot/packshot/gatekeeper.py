@@ -38,6 +38,7 @@ class Gatekeeper:
     bus: EventBus
     pace: Pace
     image_price_usd: float
+    count: Callable[[Notice], None]
     now: Callable[[], datetime]
     sleep: Callable[[float], None]
 
@@ -122,7 +123,7 @@ class Gatekeeper:
             job = self.table.get(notice.job_id)
             if job is not None:
                 self.bus.announce_pause(job, notice)
-                _count(notice)
+                self.count(notice)
         if notices:
             self._change(lambda gate: (gates.told(gate, notices), None))
 
@@ -139,7 +140,8 @@ class Gatekeeper:
         self.sleep(max((moment - self.now()).total_seconds(), 0.0))
 
 
-def _count(notice: Notice) -> None:
+def count(notice: Notice) -> None:
+    """The metrics `SubmittingPaused` and `SubmittingResumed`, by cause."""
     name = "SubmittingResumed" if notice.resumed else "SubmittingPaused"
     with single_metric(name=name, unit=MetricUnit.Count, value=1) as metric:
         metric.add_dimension(name="cause", value=notice.cause)
