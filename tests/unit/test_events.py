@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from packshot.events import DETAIL_TYPES, SOURCE, Event, event_of
+from packshot.events import DETAIL_TYPES, SOURCE, Event, event_of, pause_event
+from packshot.gate import Notice
 from packshot.job import ENDINGS, Image, Job, JobState, ParkedCause, Reason
 from packshot.photo import MAX_KEY_BYTES
 from packshot.scene import MODEL
 from packshot_cli.schemas import event_detail_schema
-from tests.unit.fakes import a_job, a_photo
+from tests.unit.fakes import START, a_job, a_photo
 
 EVENTS = Path(__file__).parents[2] / "events"
 SCHEMA = EVENTS / "schema" / "event-detail.schema.json"
@@ -195,6 +197,39 @@ def test_a_sample_is_what_consumers_get(detail_type: str) -> None:
     (state,) = [state for state, name in DETAIL_TYPES.items() if name == detail_type]
     job = a_job(state, job_id=sample["detail"]["job_id"], attempt=sample["detail"]["attempt"])
     assert sample["detail"]["id"] == detail(job)["id"]
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_a_sample_of_a_pause_is_what_consumers_get(resumed: bool) -> None:
+    name = "submitting-resumed.json" if resumed else "submitting-paused.json"
+    sample = json.loads((EVENTS / name).read_text(encoding="utf-8"))
+    validator().validate(sample["detail"])
+    notice = Notice(
+        resumed=resumed,
+        cause=ParkedCause.CREDITS,
+        message="Insufficient credits",
+        since=START,
+        job_id="0123456789abcdef0123456789abcdef",
+    )
+    told = pause_event(a_job(), notice)
+    assert told.detail_type == sample["detail-type"]
+    assert json.loads(told.detail)["id"] == sample["detail"]["id"]
+    assert json.loads(told.detail)["reason"] == sample["detail"]["reason"]
+
+
+def test_a_pause_has_the_same_id_whoever_tells_of_it_and_another_one_another() -> None:
+    notice = Notice(resumed=False, cause=ParkedCause.KEY, message="no", since=START, job_id="a" * 32)
+    ids = {
+        json.loads(pause_event(a_job(attempt=attempt), told).detail)["id"]
+        for attempt in (1, 2)
+        for told in (
+            notice,
+            notice.model_copy(update={"resumed": True}),
+            notice.model_copy(update={"cause": ParkedCause.RATE}),
+            notice.model_copy(update={"since": START + timedelta(seconds=1)}),
+        )
+    }
+    assert len(ids) == 4
 
 
 @pytest.mark.parametrize(

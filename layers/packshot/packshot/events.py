@@ -53,7 +53,9 @@ class Detail(BaseModel):
     job_id: str
     photo: EventPhoto
     scene: str
-    attempt: Annotated[int, Field(ge=0, description="How often the job was submitted; 0 when it never was.")]
+    attempt: Annotated[
+        int, Field(ge=0, description="How often the job was taken up to be submitted; 0 when it never was.")
+    ]
     image: Annotated[Image | None, Field(description="The published image; null when there is none.")]
     reason: Annotated[Reason | None, Field(description="Why it did not go well; null when it did.")]
     cause: Annotated[ParkedCause | None, Field(description="What a parked job waits for.")]
