@@ -92,12 +92,22 @@ def _schedules(kinds: frozenset[Kind]) -> st.SearchStrategy[list[Step]]:
 
 # Where a schedule begins, after A was uploaded: chance alone seldom brings two photos so close together.
 _BOTH_IN_FLIGHT = [Step(Kind.RECEIVE), Step(Kind.UPLOAD, calls=1), Step(Kind.RECEIVE)]
-_BOTH_MADE = [*_BOTH_IN_FLIGHT, Step(Kind.FINISH), Step(Kind.FINISH), Step(Kind.EXECUTE), Step(Kind.EXECUTE)]
+_MADE = [*_BOTH_IN_FLIGHT, Step(Kind.FINISH), Step(Kind.FINISH)]
+_BEFORE_ITS_IMAGE = [*_MADE, Step(Kind.EXECUTE), Step(Kind.EXECUTE, calls=5, fate=Fate.PAUSE)]
+_BEFORE_ITS_RECORD = [
+    *_MADE,
+    *[Step(Kind.EXECUTE, 1)] * 2,
+    Step(Kind.EXECUTE),
+    Step(Kind.EXECUTE, calls=6, fate=Fate.PAUSE),
+]
 _NEVER_SENT = [Step(Kind.RECEIVE, calls=2, fate=Fate.KILL), Step(Kind.UPLOAD, calls=1), Step(Kind.RECEIVE)]
 _SENT_TOO_LATE = [*_NEVER_SENT, Step(Kind.PAUSE, 5), Step(Kind.RECEIVE)]
+_LOST = [Step(Kind.POSTS, 1), *[Step(Kind.RECEIVE), Step(Kind.WAIT)] * 2]
+_LOST_AND_UNTOLD = [*_LOST, Step(Kind.RECEIVE, calls=5, fate=Fate.KILL)]
 _AGAIN = [Step(Kind.UPLOAD), Step(Kind.REPEAT, 2)]
-_OPENINGS = [[], _BOTH_IN_FLIGHT, _BOTH_MADE, _NEVER_SENT]
-_OPENINGS += [[*opening, *_AGAIN] for opening in (_BOTH_IN_FLIGHT, _BOTH_MADE, _SENT_TOO_LATE)]
+_ONCE = [[], _BOTH_IN_FLIGHT, _MADE, _NEVER_SENT, _BEFORE_ITS_IMAGE, _LOST, _LOST_AND_UNTOLD]
+_TWICE = [_BOTH_IN_FLIGHT, _MADE, _SENT_TOO_LATE, _BEFORE_ITS_IMAGE, _BEFORE_ITS_RECORD]
+_OPENINGS = [*_ONCE, *([*opening, *_AGAIN] for opening in _TWICE)]
 
 
 schedules = st.builds(
