@@ -168,13 +168,13 @@ class Watch:
         for photo in self._cloud.input.uploads:
             if self._dead(photo):
                 continue
-            ended = [row for row in rows if row["parameters"] is None and _same_upload(row, photo)]
-            jobs = [row for row in rows if row["parameters"] and _same_work(row, photo)]
-            if not ended and not jobs:
+            known = any(_same_work(row, photo) for row in rows)
+            if not known and not self._ended(photo.key, photo.sequencer):
                 yield f"nothing is known of the upload {photo.key}#{photo.sequencer}"
-            if len(ended) > 1:
-                codes = [row["error"]["code"] for row in ended]
-                yield f"the upload {photo.key}#{photo.sequencer} ended more than once: {codes}"
+            ends = [row for row in rows if _same_upload(row, photo)]
+            if len(ends) > 1:
+                states = [row["state"] for row in ends]
+                yield f"the upload {photo.key}#{photo.sequencer} ended more than once: {states}"
 
     def _older_images(self) -> Iterator[str]:
         """Each path shows the image of the newest photo that came to one."""
@@ -190,7 +190,7 @@ class Watch:
                 if newest and job["state"] == JobState.SUPERSEDED:
                     yield f"{job['job_id'][:6]} is SUPERSEDED, and its photo is the newest"
                 newest = False
-                if job["image"]:
+                if job["image"] or self._is_current(path, job["job_id"]):
                     yield from self._wrong_image(path, job)
                     break
 
@@ -201,12 +201,21 @@ class Watch:
         """
         if not _same_work(row, photo):
             return False
-        ended = any(
-            other["parameters"] is None and _same_upload(other, photo)
-            for other in self._cloud.table.rows.values()
+        if _order(row["photo"]) >= comparable_sequencer(photo.sequencer):
+            return True
+        return newest and not self._ended(photo.key, photo.sequencer) and not self._dead(photo)
+
+    def _ended(self, key: str, sequencer: str) -> bool:
+        """Whether an upload has an ending of its own, without a job."""
+        return any(
+            row["parameters"] is None and (row["photo"]["key"], row["photo"]["sequencer"]) == (key, sequencer)
+            for row in self._cloud.table.rows.values()
         )
-        reached = _order(row["photo"]) >= comparable_sequencer(photo.sequencer)
-        return reached or (newest and not ended and not self._dead(photo))
+
+    def _is_current(self, path: str, job_id: str) -> bool:
+        """Whether a job's image stands at a path: it may, and the job have failed after it was put."""
+        _, metadata = self._cloud.output_bucket.versions.get(path, [(b"", {})])[-1]
+        return metadata.get("packshot-job-id") == job_id
 
     def _wrong_image(self, path: str, job: Mapping[str, Any]) -> Iterator[str]:
         versions = self._cloud.output_bucket.versions.get(path)
@@ -214,7 +223,7 @@ class Watch:
             yield f"there is no image at {path}"
         elif versions[-1][0] != painted(job["seed"]):
             yield f"the image at {path} is not that of the newest photo, {job['photo']['sequencer']}"
-        elif job["image"]["version_id"] != f"version-{len(versions)}":
+        elif job["image"] and job["image"]["version_id"] != f"version-{len(versions)}":
             yield f"the row of {job['job_id'][:6]} names another version than the current one at {path}"
 
     def _dead(self, photo: Photo) -> bool:
@@ -270,9 +279,9 @@ def _order(photo: Mapping[str, Any]) -> str:
     return comparable_sequencer(photo["sequencer"])
 
 
-def _same_upload(row: Mapping[str, Any], photo: Photo) -> bool:
-    return bool(row["photo"]["key"] == photo.key and row["photo"]["sequencer"] == photo.sequencer)
-
-
 def _same_work(row: Mapping[str, Any], photo: Photo) -> bool:
-    return bool(row["photo"]["key"] == photo.key and row["photo"]["sha256"] == photo.sha256)
+    """Whether a row is the job of a photo of these bytes."""
+    return bool(row["parameters"]) and (row["photo"]["key"], row["photo"]["sha256"]) == (
+        photo.key,
+        photo.sha256,
+    )
