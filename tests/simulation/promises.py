@@ -171,7 +171,8 @@ class Watch:
             known = any(_same_work(row, photo) for row in rows)
             if not known and not self._ended(photo.key, photo.sequencer):
                 yield f"nothing is known of the upload {photo.key}#{photo.sequencer}"
-            ends = [row for row in rows if _same_upload(row, photo)]
+            here = (photo.key, photo.sequencer)
+            ends = [row for row in rows if not row["parameters"] and _of_photo(row) == here]
             if len(ends) > 1:
                 states = [row["state"] for row in ends]
                 yield f"the upload {photo.key}#{photo.sequencer} ended more than once: {states}"
@@ -207,10 +208,8 @@ class Watch:
 
     def _ended(self, key: str, sequencer: str) -> bool:
         """Whether an upload has an ending of its own, without a job."""
-        return any(
-            row["parameters"] is None and (row["photo"]["key"], row["photo"]["sequencer"]) == (key, sequencer)
-            for row in self._cloud.table.rows.values()
-        )
+        rows = self._cloud.table.rows.values()
+        return any(not row["parameters"] and _of_photo(row) == (key, sequencer) for row in rows)
 
     def _is_current(self, path: str, job_id: str) -> bool:
         """Whether a job's image stands at a path: it may, and the job have failed after it was put."""
@@ -262,6 +261,10 @@ class Watch:
         )
         if len(paused) != len(resumed) + len(gate.closures):
             yield f"{len(paused)} pauses were told of, and {len(resumed)} resumptions"
+
+
+def _of_photo(row: Mapping[str, Any]) -> tuple[str, str]:
+    return row["photo"]["key"], row["photo"]["sequencer"]
 
 
 def _fact(of: Mapping[str, Any], state: str) -> Fact:
