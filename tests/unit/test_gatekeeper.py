@@ -74,6 +74,19 @@ def test_what_was_parked_is_back_within_five_minutes_after_the_cause_and_nobody_
     assert told == ["Submitting Paused", "Submitting Resumed"]
 
 
+def test_when_the_first_is_back_the_others_follow_with_the_next_sweep() -> None:
+    world = World()
+    world.segmind.submits, world.segmind.balances = [NO_CREDITS], [POOR]
+    for number in range(5):
+        uploads(world, number)
+    sweeps_and_submits(world)
+    world.segmind.submits, world.segmind.balances = [answers.Accepted("request-1")], [RICH]
+    sweeps_and_submits(world)
+    assert [job.state for job in world.table.jobs].count(JobState.SUBMITTED) == 1
+    sweeps_and_submits(world)
+    assert states(world) == {JobState.SUBMITTED}
+
+
 def test_the_first_job_back_needs_no_five_minutes_when_the_credits_are_there() -> None:
     world = World()
     world.segmind.submits, world.segmind.balances = [NO_CREDITS, answers.Accepted("request-1")], [POOR]

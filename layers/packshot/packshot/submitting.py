@@ -241,8 +241,11 @@ class Submitter:
         match image_1, turn:
             case str(), Slot():
                 return self._post_in_turn(job, turn, job.parameters.request(image_1, job.seed))
-            case str(), Wait(until, cause, message):
+            case str(), Wait(until, ParkedCause.RATE as cause, message):
                 return self._park(job, cause, message, until=until)
+            case str(), Wait(_, cause, message):
+                # Not until the next trial: the others follow as soon as that succeeds.
+                return self._park(job, cause, message)
             case _NotSent(ending, reason), _:
                 ended = self._move(job, ending, error=reason)
         if ended.state is JobState.CLAIMED:
