@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import time
 from collections import Counter
@@ -16,7 +15,7 @@ from packshot.job import Image, Job
 from packshot_cli.local_cloud import LocalCloud, local_cloud
 from packshot_cli.processes import Process
 from tests.drill.evidence import Event, Evidence, Sightings, fact_of
-from tests.drill.handlers import Killer
+from tests.drill.handlers import Killer, any_alive
 from tests.drill.plan import KILL_EVERY_SECONDS, Plan
 from tests.drill.stage import Stage
 from tests.emulator_server import RunningEmulator
@@ -228,9 +227,4 @@ def struck(report: Iterable[Mapping[str, Any]]) -> Counter[tuple[str, str]]:
 
 def _runs(process: Process) -> bool:
     """Whether anything is left of a process that has ended, or of what it had started."""
-    try:
-        os.killpg(process.group_id, 0)
-    except (ProcessLookupError, PermissionError):
-        # macOS answers EPERM for a group of zombies.
-        return False
-    return True
+    return any_alive(process.group_id)

@@ -50,6 +50,13 @@ def handlers(group_id: int) -> list[Handler]:
     return list(parsed(listing.stdout, group_id))
 
 
+def any_alive(group_id: int) -> bool:
+    """Whether a process of a group still runs; one that only waits for its parent to look at it does not."""
+    listing = subprocess.run(["ps", "-ax", "-o", "pgid=,stat="], capture_output=True, text=True, check=True)
+    lines = (line.split() for line in listing.stdout.splitlines())
+    return any(int(group) == group_id and not state.startswith("Z") for group, state in lines)
+
+
 def parsed(listing: str, group_id: int) -> Iterator[Handler]:
     """The handlers in what ps lists."""
     for line in listing.splitlines():

@@ -79,18 +79,6 @@ def a_lost_answer_that_is_taken_for_a_no(patch: Patch) -> None:
     patch.setattr(FakeSegmind, "submit", submit)
 
 
-def a_message_of_what_a_person_decides_stays_valid(patch: Patch) -> None:
-    honest = FakeJobTable.settle
-
-    def settle(table: FakeJobTable, job: Job) -> Job:
-        settled = honest(table, job)
-        standing = table.rows.get(job.job_id, {})
-        queued = job.queued and settled.stands_still
-        return table.keep(settled.model_copy(update={"queued": True})) if queued and standing else settled
-
-    patch.setattr(FakeJobTable, "settle", settle)
-
-
 def an_event_noted_before_it_is_told(patch: Patch) -> None:
     def announce(job: Job, bus: EventBus, table: JobTable) -> Job:
         if not job.owes_event:
@@ -201,7 +189,6 @@ MISTAKES = [
     a_write_without_its_condition,
     a_lost_answer_that_is_not_counted,
     a_lost_answer_that_is_taken_for_a_no,
-    a_message_of_what_a_person_decides_stays_valid,
     an_event_noted_before_it_is_told,
     a_state_that_owes_no_event,
     one_id_for_all_attempts,
