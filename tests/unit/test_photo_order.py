@@ -13,8 +13,9 @@ from packshot import segmind_answers as answers
 from packshot.event_bus import EventNotTakenError
 from packshot.finalizing import NotFinishedError
 from packshot.image_store import ImageContendedError, Newer
-from packshot.job import Job, JobState
+from packshot.job import Job, JobState, Reason
 from packshot.photo import Photo
+from packshot.photo_store import Overwritten, Unusable
 from packshot.pictures import Picture
 from tests.unit.fakes import OUTPUT_URL, World, a_job, a_photo, picture_bytes
 
@@ -245,3 +246,31 @@ def test_in_any_order_of_messages_and_answers_the_newest_wins(order: list[int], 
     assert current(world) == IMAGE[contents[-1]]
     requests = {request.seed for request in world.segmind.posted}
     assert len(world.segmind.posted) == len(requests), "the same work was paid for twice"
+
+
+# -- an upload that is told of twice --
+
+
+@pytest.mark.parametrize(
+    "gone",
+    [Unusable(a_photo(), Reason(code="PhotoMissing", message="deleted")), Overwritten()],
+)
+def test_an_upload_that_is_told_of_again_when_its_photo_is_gone_ends_once(
+    world: World, gone: Unusable | Overwritten
+) -> None:
+    photo = world.puts(a_photo())
+    submitted = world.submitter.upload(photo)
+    world.photos.standing[photo.key] = gone
+    assert world.submitter.upload(photo) == submitted
+    assert len(world.table.jobs) == 1
+    assert not world.bus.events
+
+
+def test_an_upload_that_was_never_planned_ends_once_however_it_is_gone(world: World) -> None:
+    photo = world.puts(a_photo())
+    world.photos.standing[photo.key] = Unusable(photo, Reason(code="PhotoMissing", message="deleted"))
+    rejected = world.submitter.upload(photo)
+    world.photos.standing[photo.key] = Overwritten()
+    assert world.submitter.upload(photo) == rejected
+    assert world.bus.told == ["Photo Rejected"] * 2
+    assert len(world.bus.ids) == 1
