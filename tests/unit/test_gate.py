@@ -163,11 +163,20 @@ def test_a_job_is_back_within_five_minutes_with_a_sweep_a_minute() -> None:
     assert timedelta(minutes=1) + TRIAL_PAUSE <= timedelta(minutes=5)
 
 
-def test_enough_credits_let_one_job_try_at_once() -> None:
-    gate = refused(Gate(), ParkedCause.CREDITS, START)
-    gate, trial = taken(asked(gate, START + SECOND, can_pay=True), PACE, START + SECOND)
-    assert trial == Slot(START + SECOND, trial=True)
-    assert not gate.admits(START + SECOND)
+def test_enough_credits_open_it() -> None:
+    gate = asked(refused(Gate(), ParkedCause.CREDITS, START), START + SECOND, can_pay=True)
+    assert not gate.closures
+    assert [notice.resumed for notice in gate.owed] == [False, True]
+
+
+def test_credits_that_open_it_in_vain_are_not_believed_again_so_soon() -> None:
+    gate = asked(refused(Gate(), ParkedCause.KEY, START), START, can_pay=True)
+    gate = asked(refused(gate, ParkedCause.KEY, START + SECOND), START + 2 * SECOND, can_pay=True)
+    assert not gate.admits(START + 2 * SECOND)
+    gate, trial = taken(gate, PACE, START + SECOND + TRIAL_PAUSE)
+    assert trial.trial
+    later = refused(opened(gate, "job"), ParkedCause.KEY, START + 2 * TRIAL_PAUSE)
+    assert not asked(later, START + 2 * TRIAL_PAUSE, can_pay=True).closures
 
 
 def test_as_long_as_the_credits_are_too_few_no_job_tries() -> None:

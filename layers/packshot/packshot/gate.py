@@ -19,6 +19,7 @@ from packshot.job import Moment, ParkedCause
 
 # With a sweep a minute, so that a job is back within five minutes after the cause has ended.
 TRIAL_PAUSE = timedelta(minutes=4)
+DOUBT = timedelta(minutes=5)
 RATE_TRIAL_PAUSE = timedelta(seconds=5)
 # A pace that was halved is back to the plan's after this, doubled back after twice as long, and so on.
 RECOVERY = timedelta(minutes=5)
@@ -77,7 +78,11 @@ class Notice(BaseModel):
 
 
 class Gate(BaseModel):
-    """The state of the gate. `slowness` is how many times slower than the plan it went, at `slowed_at`."""
+    """The state of the gate.
+
+    `slowness` is how many times slower than the plan it went, at `slowed_at`; `believed_at` is when the
+    credits call opened it last.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -86,6 +91,7 @@ class Gate(BaseModel):
     slowness: float = 1.0
     slowed_at: Moment | None = None
     closures: tuple[Closure, ...] = ()
+    believed_at: Moment | None = None
     owed: tuple[Notice, ...] = ()
 
     def is_closed_for(self, cause: ParkedCause) -> bool:
@@ -137,7 +143,11 @@ def ask(gate: Gate, pace: Pace, now: datetime, latest: datetime) -> tuple[Gate, 
 def closed(
     gate: Gate, cause: ParkedCause, now: datetime, *, message: str, job_id: str, asks_credits: bool
 ) -> Gate:
-    """The gate after a job met a cause that keeps every job from being sent."""
+    """The gate after a job met a cause that keeps every job from being sent.
+
+    The credits call is not believed again so soon after it has opened the gate: then only a trial does.
+    """
+    doubted = gate.believed_at is not None and now - gate.believed_at < DOUBT
     closure = Closure(
         cause=cause,
         message=message,
@@ -145,7 +155,7 @@ def closed(
         job_id=job_id,
         trial_at=now + TRIAL_PAUSE,
         trial_pause_seconds=TRIAL_PAUSE.total_seconds(),
-        asks_credits=asks_credits,
+        asks_credits=asks_credits and not doubted,
     )
     return _with(gate, closure)
 
@@ -180,16 +190,14 @@ def opened(gate: Gate, job_id: str) -> Gate:
 
 
 def asked(gate: Gate, now: datetime, *, can_pay: bool) -> Gate:
-    """The gate after the credits call: a trial at once if an image can be paid for, else none for a while."""
-    trial_at = now if can_pay else now + TRIAL_PAUSE
-    return gate.model_copy(
-        update={
-            "closures": tuple(
-                closure.model_copy(update={"trial_at": trial_at}) if closure.asks_credits else closure
-                for closure in gate.closures
-            )
-        }
-    )
+    """The gate after the credits call: open if an image can be paid for, else no trial yet."""
+    waiting = tuple(closure for closure in gate.closures if closure.asks_credits)
+    others = tuple(closure for closure in gate.closures if not closure.asks_credits)
+    if can_pay:
+        notices = tuple(_notice(closure, resumed=True, job_id=closure.job_id) for closure in waiting)
+        return gate.model_copy(update={"closures": others, "owed": gate.owed + notices, "believed_at": now})
+    later = tuple(closure.model_copy(update={"trial_at": now + TRIAL_PAUSE}) for closure in waiting)
+    return gate.model_copy(update={"closures": others + later})
 
 
 def told(gate: Gate, notices: tuple[Notice, ...]) -> Gate:

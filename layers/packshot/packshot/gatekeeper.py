@@ -114,6 +114,7 @@ class Gatekeeper:
             can_pay = self.can_pay()
             if can_pay is not None:
                 gate = self._change(lambda gate: _twice(gates.asked(gate, self.now(), can_pay=can_pay)))
+                self.tell()
         return gate
 
     def tell(self) -> None:
