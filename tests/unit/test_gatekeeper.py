@@ -161,6 +161,16 @@ def test_fifty_thousand_parked_jobs_cost_no_hammering(world: World) -> None:
     assert len(world.sweeps()) == 60
 
 
+def test_a_pause_for_the_rate_keeps_no_parked_job_from_the_queue(world: World) -> None:
+    world.segmind.submits = [answers.RateLimited("slow down", None), answers.Accepted("request-1")]
+    uploads(world, 0)
+    for number in range(1, 6):
+        job = a_job(JobState.PARKED, cause=ParkedCause.CREDITS, due_at=START, job_id=f"{number:032}")
+        world.puts(world.table.keep(job).photo)
+    assert world.table.standing_gate.is_closed_for(ParkedCause.RATE)
+    assert len(world.sweeps()) == 5
+
+
 def test_two_that_change_the_gate_at_once_both_get_their_way(world: World) -> None:
     other = World()
     other.table = world.table

@@ -31,12 +31,13 @@ class Sweeper:
     def sweep(self) -> int:
         """Queue what is due, oldest first; how many jobs that were.
 
-        While the gate is closed nothing parked is queued, but for one job when a trial is due.
+        While the gate is closed nothing parked is queued, but for one job when a trial is due; only a pause for
+        the rate is waited for in the queue.
         """
         queued = self._queue(self.table.due(None, MAX_TURNS))
         gate = self.gatekeeper.look()
         parked = self.requests_a_minute
-        if gate.closures:
+        if any(closure.cause is not ParkedCause.RATE for closure in gate.closures):
             parked = 1 if gate.admits(self.now()) else 0
         left = parked
         for cause in ParkedCause:
