@@ -31,8 +31,8 @@ class Sweeper:
     def sweep(self) -> int:
         """Queue what is due, oldest first; how many jobs that were.
 
-        While the gate is closed nothing parked is queued, but for one job when a trial is due; a pause for the
-        rate alone is waited for in the queue.
+        While the gate is closed nothing parked is queued, but for one job when a trial is due; a pause for
+        the rate alone is waited for in the queue.
         """
         queued = self._queue(self.table.due(None, MAX_TURNS))
         gate = self.gatekeeper.look()
