@@ -39,6 +39,8 @@ TEMPLATE_FILE = Path(__file__).resolve().parents[2] / "template.yaml"
 REGION = "us-east-1"
 STACK_NAME = "packshot"
 ARTIFACTS_BUCKET = "packshot-artifacts"
+# Nothing is held back on this machine, unless someone wants to see it.
+LOCAL_PARAMETERS = {"SettleSeconds": "0"}
 READY_WITHIN_SECONDS = 60.0
 DEPLOYED_WITHIN_SECONDS = 60.0
 EMULATOR_READY = "Segmind emulator on "
@@ -132,7 +134,7 @@ def local_cloud(
             outputs = _deploy(
                 root.client("cloudformation"),
                 f"{endpoint_url}/{ARTIFACTS_BUCKET}/template.json",
-                {**segmind_parameters(segmind_url), **given},
+                {**LOCAL_PARAMETERS, **segmind_parameters(segmind_url), **given},
             )
             if api_key:
                 root.client("secretsmanager").put_secret_value(

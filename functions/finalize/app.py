@@ -11,6 +11,7 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from packshot.announcing import Announcer
 from packshot.aws import CONFIG
 from packshot.downloads import Downloader
 from packshot.event_bus import EventBus
@@ -19,6 +20,7 @@ from packshot.history import RequestHistory
 from packshot.http_session import NoRedirectSession
 from packshot.image_store import ImageStore
 from packshot.job_table import JobTable
+from packshot.manifest_store import ManifestStore
 from packshot.polling import UNKNOWNS_BELIEVED
 from packshot.secret import api_key_reader
 from packshot.segmind import SegmindClient
@@ -37,14 +39,18 @@ def now() -> datetime:
 def finalizer() -> Finalizer:
     settings = read_settings(FinalizeSettings)
     read_key = api_key_reader(settings.api_key_secret_arn)
+    s3 = boto3.client("s3", config=CONFIG)
+    table = JobTable(boto3.client("dynamodb", config=CONFIG), settings.job_table_name)
     return Finalizer(
-        table=JobTable(boto3.client("dynamodb", config=CONFIG), settings.job_table_name),
+        table=table,
         segmind=SegmindClient(settings.segmind_base_url, read_key),
         downloader=Downloader(settings.output_hosts, settings.max_image_bytes, NoRedirectSession()),
-        images=ImageStore(
-            boto3.client("s3", config=CONFIG), settings.output_bucket_name, settings.image_cache_control
+        images=ImageStore(s3, settings.output_bucket_name, settings.image_cache_control),
+        announcer=Announcer(
+            EventBus(boto3.client("events", config=CONFIG), settings.event_bus_name),
+            table,
+            ManifestStore(s3, settings.output_bucket_name),
         ),
-        bus=EventBus(boto3.client("events", config=CONFIG), settings.event_bus_name),
         history=RequestHistory(settings.history_url, read_key, NoRedirectSession(), now),
         on_expired_result=settings.on_expired_result,
         now=now,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
@@ -14,6 +14,7 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, pro
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from packshot.announcing import Announcer
 from packshot.aws import CONFIG, PRESIGNING_CONFIG
 from packshot.event_bus import EventBus
 from packshot.gatekeeper import Gatekeeper, count
@@ -21,8 +22,11 @@ from packshot.history import RequestHistory
 from packshot.http_session import NoRedirectSession
 from packshot.image_store import ImageStore
 from packshot.job_table import JobTable
+from packshot.manifest_store import ManifestStore
 from packshot.messages import UploadMessage, parse_message
 from packshot.photo_store import PhotoStore
+from packshot.planning import NotAPhoto, Planner
+from packshot.scenes_store import ScenesStore
 from packshot.secret import api_key_reader
 from packshot.segmind import SegmindClient
 from packshot.settings import SubmitSettings, read_settings
@@ -52,8 +56,20 @@ def submitter() -> Submitter:
     bus = EventBus(boto3.client("events", config=CONFIG), settings.event_bus_name)
     read_key = api_key_reader(settings.api_key_secret_arn)
     segmind = SegmindClient(settings.segmind_base_url, read_key)
+    photos = PhotoStore(s3, settings.image_transfer, settings.max_photo_bytes)
+    announcer = Announcer(bus, table, ManifestStore(s3, settings.output_bucket_name))
     return Submitter(
-        photos=PhotoStore(s3, settings.image_transfer, settings.max_photo_bytes),
+        planner=Planner(
+            photos=photos,
+            scenes=ScenesStore(s3, settings.max_photo_bytes, timedelta(seconds=settings.settle_seconds), now),
+            table=table,
+            announcer=announcer,
+            root=settings.root(),
+            path_template=settings.path_template,
+            sku_pattern=settings.sku_pattern,
+            now=now,
+        ),
+        photos=photos,
         table=table,
         segmind=segmind,
         gatekeeper=Gatekeeper(
@@ -63,8 +79,7 @@ def submitter() -> Submitter:
         queue=upload_queue(),
         workflow=Workflow(boto3.client("stepfunctions", config=CONFIG), settings.workflow_arn),
         images=ImageStore(s3, settings.output_bucket_name, settings.image_cache_control),
-        bus=bus,
-        scene=settings.scene(),
+        announcer=announcer,
         max_submits_per_job=settings.max_submits_per_job,
         on_uncertain_submit=settings.on_uncertain_submit,
         now=now,
@@ -81,8 +96,8 @@ def submit(record: SQSRecord) -> None:
     except LeaseHeldError as error:
         upload_queue().hide(record.receipt_handle, error.until - now())
         raise
-    if job is None:
-        logger.info("not a photo")
+    if isinstance(job, NotAPhoto):
+        logger.info("not a photo", extra={"why": job.why})
         return
     metrics.add_metric(name=f"Job{job.state.title()}", unit=MetricUnit.Count, value=1)
     logger.info("submit", extra=job.for_log())

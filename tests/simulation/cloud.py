@@ -81,7 +81,7 @@ class InputBucket(FakePhotoStore):
     def read(self, found: Photo) -> ReadPhoto | Unusable | Overwritten:
         return self._outside.call(lambda: self.stands(found))
 
-    def _image_1(self, photo: Photo, marker: str) -> str | Unusable | Overwritten:
+    def _handed_over(self, photo: Photo, marker: str) -> str | Unusable | Overwritten:
         # A URL is presigned without a look at what stands there.
         return f"https://photos.example/{photo.key}?versionId={photo.version_id}&{marker}"
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
 
@@ -17,10 +17,11 @@ from botocore.response import StreamingBody
 from PIL import Image as Pillow
 
 from packshot import segmind_answers as answers
+from packshot.announcing import Announcer
 from packshot.checking import Checker
 from packshot.downloads import Downloader
 from packshot.event_bus import EventBus, EventNotTakenError
-from packshot.events import DETAIL_TYPES, event_of, pause_event
+from packshot.events import DETAIL_TYPES, Event
 from packshot.finalizing import Finalizer
 from packshot.gate import Gate, Notice, Pace
 from packshot.gatekeeper import Gatekeeper
@@ -36,15 +37,23 @@ from packshot.job_table import (
     JobTable,
     NewerKnown,
     PathOwned,
+    PhotoRow,
     Planned,
     Unmoved,
 )
+from packshot.manifest import Manifest
+from packshot.manifest_store import ManifestStore
 from packshot.messages import UploadMessage
+from packshot.paths import DEFAULT_PATH_TEMPLATE
 from packshot.photo import Photo, comparable_sequencer
 from packshot.photo_store import Overwritten, PhotoStore, ReadPhoto, Unusable
+from packshot.planning import Planner
 from packshot.redriving import Redriver
-from packshot.scene import Scene, SceneRequest
+from packshot.scene import Scene, SceneRequest, StoredImage
+from packshot.scenes_file import Mistake, ScenesFile, read_scenes_file
+from packshot.scenes_store import NoImage, ScenesStore
 from packshot.segmind import SegmindClient
+from packshot.staging import Root, stack_values
 from packshot.submitting import Submitter
 from packshot.sweeping import Sweeper
 from packshot.upload_queue import UploadQueue
@@ -86,6 +95,7 @@ def a_job(state: JobState = JobState.SUBMITTED, **known: Any) -> Job:
         "scene": "default",
         "parameters": Scene(prompt="in a bright living room"),
         "image_key": "shoes/red/default.webp",
+        "manifest_key": "shoes/red/manifest.json",
         "created_at": START,
         "updated_at": START,
         "attempt": 1,
@@ -146,14 +156,36 @@ class FakePhotoStore(PhotoStore):
     def read(self, found: Photo) -> ReadPhoto | Unusable | Overwritten:
         return self._outside.call(lambda: self.standing[found.key])
 
-    def image_1(self, photo: Photo, marker: str) -> str | Unusable | Overwritten:
-        return self._outside.call(lambda: self._image_1(photo, marker))
+    def handed_over(self, photo: Photo, marker: str) -> str | Unusable | Overwritten:
+        return self._outside.call(lambda: self._handed_over(photo, marker))
 
-    def _image_1(self, photo: Photo, marker: str) -> str | Unusable | Overwritten:
+    def _handed_over(self, photo: Photo, marker: str) -> str | Unusable | Overwritten:
         if self.failures:
             raise self.failures.pop()
         standing = self.standing[photo.key]
         return f"https://photos.example/{photo.key}?{marker}" if isinstance(standing, ReadPhoto) else standing
+
+
+class FakeScenesStore(ScenesStore):
+    """What stands beside the photos: scenes files as text, and images, by key."""
+
+    def __init__(self, outside: Outside) -> None:
+        self._outside = outside
+        self.files: dict[str, str] = {}
+        self.images: dict[str, StoredImage | NoImage] = {}
+
+    def scenes_file(self, photo: Photo, key: str) -> ScenesFile | list[Mistake] | None:
+        return self._outside.call(lambda: self._file(key))
+
+    def uploaded_file(self, uploaded: Photo) -> ScenesFile | list[Mistake] | None:
+        return self._outside.call(lambda: self._file(uploaded.key))
+
+    def _file(self, key: str) -> ScenesFile | list[Mistake] | None:
+        return read_scenes_file(key, self.files[key].encode()) if key in self.files else None
+
+    def image(self, photo: Photo, key: str) -> StoredImage | NoImage:
+        absent = NoImage("there is no such object")
+        return self._outside.call(lambda: self.images.get(key, absent))
 
 
 class FakeJobTable(JobTable):
@@ -165,8 +197,8 @@ class FakeJobTable(JobTable):
         self.rows: dict[str, dict[str, Any]] = {}
         self.newest: dict[str, str] = {}
         self.owners: dict[str, str] = {}
-        self.uploads: dict[tuple[str, str], set[str]] = {}
-
+        self.uploads: dict[tuple[str, str], list[str]] = {}
+        self.photo_rows: dict[str, PhotoRow] = {}
         self.standing_gate = Gate()
 
     def gate(self) -> Gate:
@@ -200,32 +232,47 @@ class FakeJobTable(JobTable):
     def _plan(self, photo: Photo, jobs: Sequence[Job]) -> Planned | PathOwned | NewerKnown:
         owner = f"{photo.bucket}/{photo.key}"
         sequencer = comparable_sequencer(photo.sequencer)
-        for job in jobs:
-            path = job.image_key or ""
-            if self.owners.get(path, owner) != owner:
-                return PathOwned(path, self.owners[path])
-        standing = [self._standing(job.job_id) for job in jobs]
-        newer_known = self.newest.get(owner, "") > sequencer
-        if newer_known and not all(standing):
-            return NewerKnown()
-        if newer_known or any(standing):
-            found = [job for job in standing if job]
-            if not newer_known:
-                self.newest[owner] = sequencer
-                self.uploads[photo.key, photo.sequencer] = {job.job_id for job in found}
-                found = [
-                    self.keep(job.model_copy(update={"photo": photo, "uploaded_again": True}))
-                    if job.photo.sequencer != photo.sequencer
-                    else job
-                    for job in found
-                ]
-            return Planned(tuple(found))
+        planned_before = self.uploads.get((photo.key, photo.sequencer))
+        if planned_before:
+            return Planned(tuple(Job.model_validate(self.rows[job_id]) for job_id in planned_before))
+        for path in [jobs[0].manifest_key, *(job.image_key for job in jobs)]:
+            if self.owners.get(path or "", owner) != owner:
+                return PathOwned(path or "", self.owners[path or ""])
+        standing = {job.job_id: job for job in jobs if job.job_id in self.rows}
+        if self.newest.get(owner, "") > sequencer:
+            return (
+                Planned(tuple(self.get_all_now(list(standing))))
+                if len(standing) == len(jobs)
+                else NewerKnown()
+            )
         self.newest[owner] = sequencer
-        self.uploads[photo.key, photo.sequencer] = {job.job_id for job in jobs}
+        job_ids = [job.job_id for job in jobs]
+        self.photo_rows[owner] = PhotoRow(photo, tuple(job_ids), frozenset(job_ids))
+        self.uploads[photo.key, photo.sequencer] = job_ids
+        planned = []
         for job in jobs:
-            self.owners[job.image_key or ""] = owner
-            self.keep(job)
-        return Planned(tuple(jobs))
+            self.owners[job.image_key or ""] = self.owners[job.manifest_key or ""] = owner
+            found = self._standing(job.job_id)
+            again = {"photo": photo, "manifest_key": job.manifest_key, "uploaded_again": True}
+            planned.append(self.keep(found.model_copy(update=again) if found else job))
+        return Planned(tuple(planned))
+
+    def close(self, job: Job) -> PhotoRow | None:
+        return self._outside.call(lambda: self._close(job))
+
+    def _close(self, job: Job) -> PhotoRow | None:
+        owner = f"{job.photo.bucket}/{job.photo.key}"
+        if self.newest.get(owner) != comparable_sequencer(job.photo.sequencer):
+            return None
+        row = self.photo_rows[owner]
+        self.photo_rows[owner] = replace(row, open_jobs=row.open_jobs - {job.job_id})
+        return self.photo_rows[owner]
+
+    def get_all(self, job_ids: Sequence[str]) -> list[Job]:
+        return self._outside.call(lambda: self.get_all_now(job_ids))
+
+    def get_all_now(self, job_ids: Sequence[str]) -> list[Job]:
+        return [Job.model_validate(self.rows[job_id]) for job_id in job_ids if job_id in self.rows]
 
     def get(self, job_id: str) -> Job | None:
         return self._outside.call(lambda: self._standing(job_id))
@@ -235,7 +282,7 @@ class FakeJobTable(JobTable):
         return Job.model_validate(row) if row else None
 
     def planned_for(self, photo: Photo) -> list[str]:
-        return self._outside.call(lambda: sorted(self.uploads.get((photo.key, photo.sequencer), ())))
+        return self._outside.call(lambda: list(self.uploads.get((photo.key, photo.sequencer), ())))
 
     def look_again(self, photo: Photo) -> None:
         if not self.is_newest(photo):
@@ -433,14 +480,7 @@ class FakeBus(EventBus):
         self.refusals = 0
         self.events: list[tuple[str, dict[str, Any]]] = []
 
-    def announce(self, job: Job) -> None:
-        event = event_of(job)
-        if event is not None:
-            detail_type, detail = event.detail_type, json.loads(event.detail)
-            self._outside.call(lambda: self._tell(detail_type, detail))
-
-    def announce_pause(self, job: Job, notice: Notice) -> None:
-        event = pause_event(job, notice)
+    def put(self, event: Event) -> None:
         self._outside.call(lambda: self._tell(event.detail_type, json.loads(event.detail)))
 
     def _tell(self, detail_type: str, detail: dict[str, Any]) -> None:
@@ -526,9 +566,12 @@ class FakeOutputBucket:
         standing = self._found({"Key": asked["Key"]})["ETag"] if versions else None
         if ("IfNoneMatch" in asked and standing) or asked.get("IfMatch", standing) != standing:
             raise ClientError({"Error": {"Code": "PreconditionFailed", "Message": ""}}, "PutObject")
-        # botocore sends a body from its start again when it repeats a call.
-        asked["Body"].seek(0)
-        versions.append((asked["Body"].read(), asked["Metadata"]))
+        body = asked["Body"]
+        if not isinstance(body, bytes):
+            # botocore sends a body from its start again when it repeats a call.
+            body.seek(0)
+            body = body.read()
+        versions.append((body, asked.get("Metadata", {})))
         return {"VersionId": f"version-{len(versions)}"}
 
 
@@ -547,6 +590,19 @@ class World:
         self.downloader = FakeDownloader(frozenset({"images.segmind.com"}), 1_000_000, NoRedirectSession())
         self.output_bucket = FakeOutputBucket(self.outside)
         self.images = ImageStore(cast("S3Client", self.output_bucket), "images", None)
+        self.manifests = ManifestStore(cast("S3Client", self.output_bucket), "images")
+        self.announcer = Announcer(self.bus, self.table, self.manifests)
+        self.scenes = FakeScenesStore(self.outside)
+        self.planner = Planner(
+            photos=self.photos,
+            scenes=self.scenes,
+            table=self.table,
+            announcer=self.announcer,
+            root=Root(stack_values(Scene(prompt="in a bright living room")), max_jobs=20),
+            path_template=DEFAULT_PATH_TEMPLATE,
+            sku_pattern=None,
+            now=self.clock,
+        )
         self.counted: list[Notice] = []
         self.gatekeeper = Gatekeeper(
             table=self.table,
@@ -560,6 +616,7 @@ class World:
         )
         self.history = FakeHistory(None, lambda _: "key", NoRedirectSession(), self.clock)
         self.submitter = Submitter(
+            planner=self.planner,
             photos=self.photos,
             table=self.table,
             segmind=self.segmind,
@@ -567,9 +624,8 @@ class World:
             history=self.history,
             queue=self.queue,
             workflow=self.workflow,
-            bus=self.bus,
+            announcer=self.announcer,
             images=self.images,
-            scene=Scene(prompt="in a bright living room"),
             max_submits_per_job=3,
             on_uncertain_submit="resubmit",
             now=self.clock,
@@ -579,7 +635,7 @@ class World:
             segmind=self.segmind,
             downloader=self.downloader,
             images=self.images,
-            bus=self.bus,
+            announcer=self.announcer,
             history=self.history,
             on_expired_result="fail",
             now=self.clock,
@@ -604,7 +660,16 @@ class World:
     def images_made(self) -> dict[str, list[bytes]]:
         """The versions of each image in the output bucket, the current one last."""
         versions = self.output_bucket.versions
-        return {key: [data for data, _ in standing] for key, standing in versions.items()}
+        return {
+            key: [data for data, _ in standing]
+            for key, standing in versions.items()
+            if not key.endswith(".json")
+        }
+
+    def manifest(self, key: str) -> Manifest:
+        """The manifest that stands under a key."""
+        data, _ = self.output_bucket.versions[key][-1]
+        return Manifest.model_validate_json(data)
 
     def puts(self, photo: Photo, **metadata: str) -> Photo:
         """A whole photo is uploaded; what its event tells of it."""
@@ -616,5 +681,5 @@ class World:
     def uploads(self, photo: Photo | None = None, **metadata: str) -> Job:
         """A whole photo is uploaded, and its message delivered."""
         job = self.submitter.upload(self.puts(photo or a_photo(), **metadata))
-        assert job is not None
+        assert isinstance(job, Job)
         return job

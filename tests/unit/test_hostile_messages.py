@@ -14,9 +14,11 @@ from pydantic import ValidationError
 from packshot.events import event_of
 from packshot.job import JobState, Reason
 from packshot.messages import UploadMessage, parse_message
-from packshot.scene import OVERRIDABLE, InvalidSceneError, Scene, scene_with_overrides
+from packshot.scene import Scene
+from packshot.scenes_file import PARAMETERS
 from tests.unit.fakes import a_job, a_photo
 from tests.unit.hostile import SIGNED, any_character, damaged_json, held, kept, odd_texts
+from tests.unit.staged import RefusedError, scene_with_overrides
 
 EVENTS = Path(__file__).parents[2] / "events"
 
@@ -73,7 +75,7 @@ def test_the_largest_upload_makes_an_event_of_10_kb_at_most() -> None:
 
 # -- what a photo's metadata say --
 
-names = st.sampled_from([f"packshot-{field.replace('_', '-')}" for field in OVERRIDABLE]) | any_character.map(
+names = st.sampled_from([f"packshot-{field.replace('_', '-')}" for field in PARAMETERS]) | any_character.map(
     lambda text: f"packshot-{text}"
 )
 words_of_mail = st.builds("=?{}?{}?{}?=".format, odd_texts, st.sampled_from("bBqQ"), odd_texts)
@@ -86,7 +88,7 @@ ROOT = Scene(prompt="in a bright living room")
 def test_any_metadata_make_a_scene_or_a_refusal_that_a_row_can_hold(metadata: dict[str, str]) -> None:
     try:
         scene = scene_with_overrides(ROOT, metadata)
-    except InvalidSceneError as refusal:
+    except RefusedError as refusal:
         held(str(refusal))
         return
     kept(a_job(parameters=scene))

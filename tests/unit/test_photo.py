@@ -6,8 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from packshot.photo import comparable_sequencer, image_key, is_photo_key
+from packshot.paths import DEFAULT_PATH_TEMPLATE
+from packshot.paths import image_key as image_key_of
+from packshot.photo import Photo, comparable_sequencer, is_photo_key
 from packshot.scene import EXTENSIONS, ImageFormat
+
+
+def image_key(key: str, scene: str, image_format: ImageFormat) -> str:
+    return image_key_of(DEFAULT_PATH_TEMPLATE, Photo(bucket="photos", key=key), scene, image_format)
+
 
 PATHS = {
     "red.jpg": "red/default.webp",

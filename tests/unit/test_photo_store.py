@@ -134,7 +134,7 @@ def test_what_says_nothing_about_the_photo_is_raised(stub: Stubber, code: str) -
 
 
 def image_1(photo_store: PhotoStore, photo: Photo) -> str:
-    made = photo_store.image_1(photo, "packshot-1")
+    made = photo_store.handed_over(photo, "packshot-1")
     assert isinstance(made, str)
     return made
 
@@ -171,11 +171,11 @@ def test_a_photo_may_travel_inline(stub: Stubber) -> None:
 
 def test_what_travels_inline_is_what_was_judged(stub: Stubber) -> None:
     stub.add_client_error("get_object", "PreconditionFailed", http_status_code=412, expected_params=WHERE)
-    assert store("inline").image_1(FOUND, "packshot-1") == Overwritten()
+    assert store("inline").handed_over(FOUND, "packshot-1") == Overwritten()
 
 
 def test_what_was_deleted_since_cannot_travel_inline(stub: Stubber) -> None:
     stub.add_client_error("get_object", "NoSuchKey", http_status_code=404, expected_params=WHERE)
-    made = store("inline").image_1(FOUND, "packshot-1")
+    made = store("inline").handed_over(FOUND, "packshot-1")
     assert isinstance(made, Unusable)
     assert made.reason.code == "PhotoMissing"

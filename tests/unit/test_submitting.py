@@ -369,7 +369,7 @@ def test_a_lost_answer_that_is_followed_by_a_yes_is_submitted(world: World) -> N
 def ended_without_a_post(world: World, photo: Photo, ending: JobState, code: str, detail_type: str) -> Job:
     """What every photo that is never sent has: its ending, its record, its event, once for all messages."""
     job = world.submitter.upload(photo)
-    assert job is not None
+    assert isinstance(job, Job)
     assert job.state is ending
     assert job.error is not None
     assert job.error.code == code

@@ -1,19 +1,66 @@
-"""A state's event is owed from the write that enters the state until the bus has taken it."""
+"""What is to be told of a job's state: its event, its photo's manifest, and that its photo is complete.
+
+All of it is owed from the write that enters the state until it is done.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from packshot.event_bus import EventBus
-from packshot.job import Job
+from packshot.events import completion_event
+from packshot.job import ENDINGS, Job
 from packshot.job_table import JobTable
+from packshot.manifest import manifest_of
+from packshot.manifest_store import ManifestStore
+
+# The scenes of a photo may end at once, and one of them is first each time.
+MANIFEST_SWAPS = 20
 
 
-def announce(job: Job, bus: EventBus, table: JobTable) -> Job:
-    """Tell what is still to be told of a job, and note that it was; the job as it stands then.
+class ManifestContendedError(Exception):
+    """Others kept changing the manifest meanwhile: try again."""
 
-    Whoever dies in between leaves the event owed, and it is told again with the same id. Raises
-    EventNotTakenError, and whatever AWS raises.
-    """
-    if not job.owes_event:
-        return job
-    bus.announce(job)
-    return table.settle(job)
+
+@dataclass(frozen=True)
+class Announcer:
+    """Tells the world and the rows: whoever dies in between leaves it owed, and it is done again."""
+
+    bus: EventBus
+    table: JobTable
+    manifests: ManifestStore
+
+    def announce(self, job: Job) -> Job:
+        """Tell what is still to be told of a job, and note that it was; the job as it stands then.
+
+        Raises EventNotTakenError, ManifestContendedError, and whatever AWS raises.
+        """
+        if not job.owes_event:
+            return job
+        self.tell(job)
+        return self.table.settle(job)
+
+    def tell(self, job: Job) -> None:
+        """Tell of the state of a job, perhaps not for the first time. Raises as `announce` does."""
+        self.bus.announce(job)
+        if job.state in ENDINGS and job.manifest_key is not None:
+            self._tell_of_photo(job, job.manifest_key)
+
+    def _tell_of_photo(self, job: Job, manifest_key: str) -> None:
+        for _ in range(MANIFEST_SWAPS):
+            # In this order: rows that were read after the manifest are no older than what it says.
+            standing = self.manifests.read(manifest_key)
+            photo = self.table.close(job)
+            if photo is None:
+                return
+            jobs = self.table.get_all(photo.job_ids)
+            revision = standing.revision + 1 if standing else 1
+            manifest = manifest_of(photo.photo, jobs, revision)
+            if standing and standing.manifest and manifest.says_the_same(standing.manifest):
+                break
+            if self.manifests.replace(manifest_key, standing, manifest):
+                break
+        else:
+            raise ManifestContendedError(manifest_key)
+        if not photo.open_jobs and all(each.state in ENDINGS for each in jobs):
+            self.bus.put(completion_event(photo.photo, jobs, self.manifests.bucket, manifest_key))

@@ -17,7 +17,7 @@ class EventNotTakenError(Exception):
 
 
 class EventBus:
-    """Puts a job's event on the bus."""
+    """Puts events on the bus."""
 
     def __init__(self, client: EventBridgeClient, name: str) -> None:
         self._client = client
@@ -27,13 +27,14 @@ class EventBus:
         """Tell of the state that a job is in, if that state has an event. Raises EventNotTakenError."""
         event = event_of(job)
         if event is not None:
-            self._put(event)
+            self.put(event)
 
     def announce_pause(self, job: Job, notice: Notice) -> None:
         """Tell that submitting was paused or resumed, which this job found out. Raises EventNotTakenError."""
-        self._put(pause_event(job, notice))
+        self.put(pause_event(job, notice))
 
-    def _put(self, event: Event) -> None:
+    def put(self, event: Event) -> None:
+        """Put an event on the bus. Raises EventNotTakenError."""
         answer = self._client.put_events(
             Entries=[
                 {

@@ -7,18 +7,29 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from packshot.gate import Notice
 from packshot.job import PERSON_DECIDES, Image, Job, JobState, ParkedCause, Reason, iso
+from packshot.photo import Photo
 from packshot.scene import MODEL
+from packshot.scenes_file import MAX_MISTAKES, Mistake, told
 
 SOURCE = "packshot"
 VERSION: Literal["1"] = "1"
 MAX_DETAIL_BYTES = 10_000
+# So many of a photo's images its event names; the manifest has them all.
+MAX_IMAGES = 20
+# Words of one of several reasons, and of a reason that has them all.
+SHORT_CHARACTERS = 200
+MAX_REASON_CHARACTERS = 2000
+
+# The code of whatever is wrong with what the owner of the photos wrote.
+INVALID_SCENE = "InvalidScene"
 
 DETAIL_TYPES: dict[JobState, str] = {
     JobState.COMPLETED: "Scene Generated",
@@ -52,6 +63,7 @@ class Detail(BaseModel):
     version: Annotated[Literal["1"], Field(description="The version of this contract.")]
     job_id: str
     photo: EventPhoto
+    sku: Annotated[str | None, Field(description="As the stack's SkuPattern finds it in the photo's key.")]
     scene: str
     attempt: Annotated[
         int, Field(ge=0, description="How often the job was taken up to be submitted; 0 when it never was.")
@@ -68,6 +80,83 @@ class Detail(BaseModel):
         float | None, Field(description="The API's own measure; null when it gave none.")
     ]
     cost_usd: Annotated[float | None, Field(description="As the API told it; null when it did not, never 0.")]
+
+
+class CompletedImage(Image):
+    """A published image, and whose it is."""
+
+    scene: str
+    job_id: str
+    seed: int | None
+
+
+class Failure(BaseModel):
+    """A scene of which there is no image."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    scene: str
+    job_id: str
+    state: JobState
+    reason: Reason | None
+
+
+class ManifestPlace(BaseModel):
+    """Where the whole truth about a photo stands."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    bucket: str
+    key: str
+
+
+class CompletionDetail(BaseModel):
+    """The detail of `Photo Completed`: all scenes of a photo have ended."""
+
+    model_config = ConfigDict(extra="forbid", title="Packshot photo completed")
+
+    id: Annotated[
+        str, Field(description="The same for every delivery of the same fact.", pattern="^[0-9a-f]{32}$")
+    ]
+    version: Annotated[Literal["1"], Field(description="The version of this contract.")]
+    photo: EventPhoto
+    sku: Annotated[str | None, Field(description="As the stack's SkuPattern finds it in the photo's key.")]
+    model: str
+    manifest: Annotated[ManifestPlace, Field(description="All of it, however long the lists are.")]
+    images_count: Annotated[int, Field(ge=0, description="Of all images, listed here or not.")]
+    failures_count: Annotated[int, Field(ge=0, description="Of all failures, listed here or not.")]
+    images: Annotated[
+        list[CompletedImage],
+        Field(max_length=MAX_IMAGES, description="Or the first of them: the manifest has the rest."),
+    ]
+    failures: Annotated[
+        list[Failure],
+        Field(max_length=MAX_IMAGES, description="Or the first of them: the manifest has the rest."),
+    ]
+
+
+class EventMistake(BaseModel):
+    """Something that nobody can act on: where it stands, what was found there, and what is allowed."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    path: Annotated[str, Field(description="A JSON path in the file.")]
+    found: str
+    allowed: str
+
+
+class ScenesRejectedDetail(BaseModel):
+    """The detail of `Scenes Rejected`: a scenes file was uploaded that cannot be used."""
+
+    model_config = ConfigDict(extra="forbid", title="Packshot scenes rejected")
+
+    id: Annotated[
+        str, Field(description="The same for every delivery of the same fact.", pattern="^[0-9a-f]{32}$")
+    ]
+    version: Annotated[Literal["1"], Field(description="The version of this contract.")]
+    file: Annotated[EventPhoto, Field(description="Which scenes file.")]
+    reason: Annotated[Reason, Field(description="All mistakes in words.")]
+    mistakes: Annotated[list[EventMistake], Field(min_length=1, max_length=MAX_MISTAKES)]
 
 
 @dataclass(frozen=True)
@@ -95,12 +184,65 @@ def pause_event(job: Job, notice: Notice) -> Event:
     )
 
 
+def completion_event(photo: Photo, jobs: Sequence[Job], bucket: str, manifest_key: str) -> Event:
+    """That all scenes of a photo have ended, with the images of `jobs`, and why there are none of others."""
+    made = [job for job in jobs if job.state is JobState.COMPLETED and job.image]
+    failed = [job for job in jobs if job not in made]
+    fact = [[job.job_id, job.attempt, job.state, job.image.version_id if job.image else None] for job in jobs]
+    detail = CompletionDetail(
+        id=_id(["completed", photo.bucket, photo.key, photo.sequencer, fact]),
+        version=VERSION,
+        photo=_event_photo(photo),
+        sku=photo.sku,
+        model=MODEL,
+        manifest=ManifestPlace(bucket=bucket, key=manifest_key),
+        images_count=len(made),
+        failures_count=len(failed),
+        images=[
+            CompletedImage(**job.image.model_dump(), scene=job.scene, job_id=job.job_id, seed=job.seed)
+            for job in made[:MAX_IMAGES]
+            if job.image
+        ],
+        failures=[
+            Failure(scene=job.scene, job_id=job.job_id, state=job.state, reason=_short(job.error))
+            for job in failed[:MAX_IMAGES]
+        ],
+    )
+    while len((text := detail.model_dump_json()).encode()) > MAX_DETAIL_BYTES:
+        # The manifest has them all.
+        (detail.images if len(detail.images) > len(detail.failures) else detail.failures).pop()
+    return Event("Photo Completed", text)
+
+
+def scenes_rejected_event(uploaded: Photo, mistakes: Sequence[Mistake]) -> Event:
+    """That a scenes file was uploaded that cannot be used, and what is wrong with it."""
+    detail = ScenesRejectedDetail(
+        id=_id(["scenes", uploaded.bucket, uploaded.key, uploaded.etag, uploaded.sequencer]),
+        version=VERSION,
+        file=_event_photo(uploaded),
+        reason=Reason(code=INVALID_SCENE, message=told(mistakes)[:MAX_REASON_CHARACTERS]),
+        mistakes=[EventMistake(path=each.path, found=each.found, allowed=each.allowed) for each in mistakes],
+    )
+    while len((text := detail.model_dump_json()).encode()) > MAX_DETAIL_BYTES and len(detail.mistakes) > 1:
+        detail.mistakes.pop()
+    return Event("Scenes Rejected", text)
+
+
+def _short(reason: Reason | None) -> Reason | None:
+    return reason and reason.model_copy(update={"message": reason.message[:SHORT_CHARACTERS]})
+
+
+def _event_photo(photo: Photo) -> EventPhoto:
+    return EventPhoto.model_validate(photo.model_dump(include=set(EventPhoto.model_fields)))
+
+
 def _detail(job: Job, event_id: str) -> Detail:
     return Detail(
         id=event_id,
         version=VERSION,
         job_id=job.job_id,
-        photo=EventPhoto.model_validate(job.photo.model_dump(include=set(EventPhoto.model_fields))),
+        photo=_event_photo(job.photo),
+        sku=job.photo.sku,
         scene=job.scene,
         attempt=job.attempt,
         image=job.image,
@@ -121,7 +263,7 @@ def _event_id(job: Job) -> str:
     return _id([job.job_id, job.attempt, job.state, *image, *person])
 
 
-def _id(fact: list[str | int | None]) -> str:
+def _id(fact: list[Any]) -> str:
     return hashlib.sha256(json.dumps(fact).encode()).hexdigest()[:32]
 
 

@@ -10,9 +10,8 @@ from datetime import datetime, timedelta
 from typing import Any, BinaryIO
 
 from packshot import segmind_answers as answers
-from packshot.announcing import announce
+from packshot.announcing import Announcer
 from packshot.downloads import CutShortError, Downloader, DownloadError, ForbiddenOutputError
-from packshot.event_bus import EventBus
 from packshot.history import RequestHistory
 from packshot.image_store import ImageStore, Newer
 from packshot.job import ENDINGS, NEWER_PHOTO, Job, JobState, Reason
@@ -56,7 +55,7 @@ class Finalizer:
     segmind: SegmindClient
     downloader: Downloader
     images: ImageStore
-    bus: EventBus
+    announcer: Announcer
     history: RequestHistory
     on_expired_result: OnExpiredResult
     now: Callable[[], datetime]
@@ -72,7 +71,7 @@ class Finalizer:
             return None
         if job.state in ENDINGS:
             # Finished before, perhaps without its event having got out: the same fact has the same id.
-            return announce(job, self.bus, self.table)
+            return self.announcer.announce(job)
         if job.state is not JobState.SUBMITTED or job.request_id is None:
             return None
         return self._finish(job, job.request_id, gone=gone)
@@ -191,7 +190,7 @@ class Finalizer:
             moved = moved.job or job
             if (moved.state, moved.attempt) == (job.state, job.attempt):
                 raise NotFinishedError("the photo was uploaded again meanwhile")
-        return announce(moved, self.bus, self.table)
+        return self.announcer.announce(moved)
 
 
 def _problem(job: Job, picture: Picture | NotAPicture) -> str | None:

@@ -62,7 +62,7 @@ class ImageStore:
                 if theirs > ours:
                     return Newer()
                 if theirs == ours and current["Metadata"].get("packshot-job-id") == job.job_id:
-                    return self._image(key, current.get("VersionId"), current["ContentLength"], picture)
+                    return self._image(key, current.get("VersionId"), file, picture)
                 condition = {"IfMatch": current["ETag"]}
             try:
                 return self._put(key, job, file, picture, **condition)
@@ -115,14 +115,19 @@ class ImageStore:
             Metadata=image_metadata(job),
             **condition,
         )
-        return self._image(key, answer.get("VersionId"), file.seek(0, 2), picture)
+        return self._image(key, answer.get("VersionId"), file, picture)
 
-    def _image(self, key: str, version_id: str | None, size_bytes: int, picture: Picture) -> Image:
+    def _image(self, key: str, version_id: str | None, file: BinaryIO, picture: Picture) -> Image:
+        file.seek(0)
+        digest = hashlib.sha256()
+        for part in iter(lambda: file.read(_PART_BYTES), b""):
+            digest.update(part)
         return Image(
             bucket=self.bucket,
             key=key,
             version_id=version_id,
-            bytes=size_bytes,
+            bytes=file.tell(),
+            sha256=digest.hexdigest(),
             content_type=CONTENT_TYPES[picture.format],
             width=picture.width,
             height=picture.height,

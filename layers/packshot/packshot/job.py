@@ -82,7 +82,7 @@ NEWER_PHOTO = Reason(code="NewerPhoto", message="a newer photo under the same ke
 
 
 class Image(BaseModel):
-    """A published image. Width and height in pixels."""
+    """A published image. Width and height in pixels; SHA-256 of its bytes, in hex."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -93,6 +93,7 @@ class Image(BaseModel):
     content_type: str
     width: int
     height: int
+    sha256: str | None = None
 
 
 class Job(BaseModel):
@@ -106,6 +107,7 @@ class Job(BaseModel):
     scene: str
     parameters: Scene | None
     image_key: str | None
+    manifest_key: str | None = None
     created_at: Moment
     updated_at: Moment
     due_at: Moment | None = None

@@ -33,6 +33,11 @@ OWED_DUE = timedelta(minutes=2)
 QUEUED_DUE = timedelta(minutes=15)
 
 
+# Two uploads of one photo may be planned at once.
+PLAN_SWAPS = 5
+# What the condition of a plan's write is about, where it is no path.
+_PHOTO, _UPLOAD, _JOB = "#photo", "#upload", "#job"
+
 # Whether a job ends so depends on which photo is the newest.
 BY_ORDER = frozenset({JobState.COMPLETED, JobState.SUPERSEDED})
 
@@ -46,9 +51,9 @@ class Planned:
 
 @dataclass(frozen=True)
 class PathOwned:
-    """An image of another photo lives where one of this photo's would go."""
+    """What is made of another photo lives where something of this photo's would go."""
 
-    image_key: str
+    path: str
     owner: str
 
 
@@ -62,6 +67,19 @@ class Unmoved:
     """The job was not changed; `job` is the row that stood in the way, None when there is no such row."""
 
     job: Job | None
+
+
+@dataclass(frozen=True)
+class PhotoRow:
+    """The newest photo under a key, its jobs in the order of its scenes, and which of them have not ended."""
+
+    photo: Photo
+    job_ids: tuple[str, ...]
+    open_jobs: frozenset[str]
+
+
+class PlanContendedError(Exception):
+    """Others kept planning the same photo meanwhile: try again."""
 
 
 class JobTable:
@@ -78,49 +96,94 @@ class JobTable:
         self._now = now
 
     def plan(self, photo: Photo, jobs: Sequence[Job]) -> Planned | PathOwned | NewerKnown:
-        """Write the photo's row, its jobs and the paths they will land on, all or nothing."""
+        """Write the photo's row, its jobs and the paths they will land on, all or nothing.
+
+        Jobs that stand already (the same work, planned with an earlier upload) become this photo's. An upload
+        that was planned before is not planned again, whatever its scenes would be today. Raises
+        PlanContendedError.
+        """
+        standing: dict[str, Job] = {}
+        for _ in range(PLAN_SWAPS):
+            writes = self._plan_writes(photo, jobs, standing)
+            try:
+                self._client.transact_write_items(TransactItems=[write for _, write in writes])
+            except self._client.exceptions.TransactionCanceledException as error:
+                failed = [
+                    place
+                    for (place, _), failed in zip(writes, _failed_conditions(error), strict=True)
+                    if failed
+                ]
+            else:
+                return Planned(tuple(self._as_planned(photo, job, standing) for job in jobs))
+            planned_before = self.planned_for(photo) if _UPLOAD in failed else []
+            if planned_before:
+                return Planned(tuple(self.get_all(planned_before)))
+            standing = {job.job_id: job for job in self.get_all([job.job_id for job in jobs])}
+            for path in failed:
+                if path not in {_PHOTO, _UPLOAD, _JOB}:
+                    return PathOwned(path, self._owner(path))
+            if _PHOTO in failed:
+                found = [standing[job.job_id] for job in jobs if job.job_id in standing]
+                return Planned(tuple(found)) if len(found) == len(jobs) else NewerKnown()
+        raise PlanContendedError(photo.key)
+
+    def _plan_writes(
+        self, photo: Photo, jobs: Sequence[Job], standing: Mapping[str, Job]
+    ) -> list[tuple[str, TransactWriteItemTypeDef]]:
+        """The writes of a plan, each with what its condition is about: photo, upload, a path or a job."""
         owner = f"{photo.bucket}/{photo.key}"
-        writes = [self._photo_write(photo, jobs)]
-        for job in jobs:
-            writes.append(self._path_write(job, owner))
-            writes.append(self._new_job_write(job))
-        writes.append(self._upload_write(photo, jobs))
-        try:
-            self._client.transact_write_items(TransactItems=writes)
-        except self._client.exceptions.TransactionCanceledException as error:
-            failed = _failed_conditions(error)
-            return self._why_not_planned(photo, jobs, failed)
-        return Planned(tuple(jobs))
+        writes = [(_PHOTO, self._photo_write(photo, jobs)), (_UPLOAD, self._upload_write(photo, jobs))]
+        new = [job for job in jobs if job.job_id not in standing]
+        # Whose path it is, is told of the first that is taken: of an image, if it is one.
+        paths = [*(job.image_key for job in new), *(job.manifest_key for job in jobs[:1])]
+        writes += [(path, self._path_write(path, owner)) for path in paths if path]
+        writes += [(_JOB, self._new_job_write(job)) for job in new]
+        known = [self._as_planned(photo, job, standing) for job in jobs if job.job_id in standing]
+        writes += [(_JOB, self._photo_of_job_write(job)) for job in known]
+        return writes
 
-    def _why_not_planned(
-        self, photo: Photo, jobs: Sequence[Job], failed: Sequence[bool]
-    ) -> Planned | PathOwned | NewerKnown:
-        """Which of the conditions of `plan` stood in the way, in the order of its writes."""
-        newer_known, *rest, _ = failed
-        for job, path_owned in zip(jobs, rest[::2], strict=True):
-            if path_owned:
-                image_key = job.image_key or ""
-                return PathOwned(image_key, self._owner(image_key))
-        standing = [self.get(job.job_id) for job in jobs]
-        if newer_known and not all(standing):
-            return NewerKnown()
-        found = [job for job in standing if job is not None]
-        if not newer_known and any(job.photo.sequencer != photo.sequencer for job in found):
-            found = self._uploaded_again(photo, found)
-        return Planned(tuple(found))
+    def _as_planned(self, photo: Photo, job: Job, standing: Mapping[str, Job]) -> Job:
+        """A job as it stands once planned: one that stood before is the photo's now, whatever it became."""
+        if job.job_id not in standing:
+            return job
+        changes = {"photo": photo, "manifest_key": job.manifest_key, "uploaded_again": True}
+        return standing[job.job_id].model_copy(update=changes)
 
-    def _uploaded_again(self, photo: Photo, jobs: Sequence[Job]) -> list[Job]:
-        """The same bytes came again, later: their jobs are the newest photo's, whatever became of them."""
-        again = [job.model_copy(update={"photo": photo, "uploaded_again": True}) for job in jobs]
-        writes = [self._photo_write(photo, again), *(self._photo_of_job_write(job) for job in again)]
-        writes.append(self._upload_write(photo, again))
+    def close(self, job: Job) -> PhotoRow | None:
+        """Take a job that has ended out of its photo's open ones; the photo's row as it stands then.
+
+        None when the job's photo is not the newest under its key: a newer one has jobs of its own.
+        """
         try:
-            self._client.transact_write_items(TransactItems=writes)
-        except self._client.exceptions.TransactionCanceledException as error:
-            # Only the photo's row has a condition: a newer one came meanwhile.
-            _failed_conditions(error)
-            return list(jobs)
-        return again
+            answer = self._client.update_item(
+                TableName=self._table_name,
+                Key=_key(_photo_pk(job.photo)),
+                UpdateExpression="DELETE open_jobs :job",
+                ConditionExpression="newest_sequencer = :sequencer",
+                ExpressionAttributeValues={
+                    ":job": _attribute({job.job_id}),
+                    ":sequencer": _attribute(comparable_sequencer(job.photo.sequencer)),
+                },
+                ReturnValues="ALL_NEW",
+            )
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return None
+        row = _plain(answer["Attributes"])
+        return PhotoRow(
+            Photo.model_validate(row["photo"]), tuple(row["jobs"]), frozenset(row.get("open_jobs", ()))
+        )
+
+    def get_all(self, job_ids: Sequence[str]) -> list[Job]:
+        """The rows of these jobs (at most 100) as they stand, in this order; those that there are."""
+        found: dict[str, Job] = {}
+        wanted: Any = {
+            self._table_name: {"Keys": [_key(_job_pk(job_id)) for job_id in job_ids], "ConsistentRead": True}
+        }
+        while wanted:
+            answer = self._client.batch_get_item(RequestItems=wanted)
+            found |= {job.job_id: job for job in map(_job, answer["Responses"].get(self._table_name, []))}
+            wanted = answer.get("UnprocessedKeys")
+        return [found[job_id] for job_id in job_ids if job_id in found]
 
     def get(self, job_id: str) -> Job | None:
         """The job's row as it stands, or None."""
@@ -142,13 +205,13 @@ class JobTable:
 
     def planned_for(self, photo: Photo) -> list[str]:
         """Ids of the jobs that this very upload was planned with; none when it never was."""
-        return sorted(self._row(_upload_pk(photo)).get("jobs", ()))
+        return [str(job_id) for job_id in self._row(_upload_pk(photo)).get("jobs", ())]
 
     def look_again(self, photo: Photo) -> None:
         """Have the newest photo's finished jobs looked at by the next sweep, if that is not this photo."""
         if self.is_newest(photo):
             return
-        for job_id in sorted(self._row(_photo_pk(photo)).get("open_jobs", ())):
+        for job_id in self._row(_photo_pk(photo)).get("jobs", ()):
             changes = {"uploaded_again": True, "due_at": iso(self._now()), "queued": False}
             self._update(job_id, changes, "#state = :completed", {":completed": JobState.COMPLETED})
 
@@ -342,12 +405,15 @@ class JobTable:
             "Update": {
                 "TableName": self._table_name,
                 "Key": _key(_photo_pk(photo)),
-                "UpdateExpression": "SET photo = :photo, newest_sequencer = :sequencer, open_jobs = :jobs",
+                "UpdateExpression": (
+                    "SET photo = :photo, newest_sequencer = :sequencer, jobs = :jobs, open_jobs = :open"
+                ),
                 "ConditionExpression": "attribute_not_exists(pk) OR newest_sequencer <= :sequencer",
                 "ExpressionAttributeValues": {
                     ":photo": _attribute(photo.model_dump(mode="json")),
                     ":sequencer": _attribute(comparable_sequencer(photo.sequencer)),
-                    ":jobs": _attribute({job.job_id for job in jobs}),
+                    ":jobs": _attribute([job.job_id for job in jobs]),
+                    ":open": _attribute({job.job_id for job in jobs}),
                 },
             }
         }
@@ -357,8 +423,10 @@ class JobTable:
             "Update": {
                 "TableName": self._table_name,
                 "Key": _key(_job_pk(job.job_id)),
-                "UpdateExpression": "SET photo = :photo, uploaded_again = :again",
+                "UpdateExpression": "SET photo = :photo, manifest_key = :manifest, uploaded_again = :again",
+                "ConditionExpression": "attribute_exists(pk)",
                 "ExpressionAttributeValues": {
+                    ":manifest": _attribute(job.manifest_key),
                     ":photo": _attribute(job.photo.model_dump(mode="json")),
                     ":again": _attribute(job.uploaded_again),
                 },
@@ -366,14 +434,20 @@ class JobTable:
         }
 
     def _upload_write(self, photo: Photo, jobs: Sequence[Job]) -> TransactWriteItemTypeDef:
-        jobs_of_upload = {"jobs": _attribute({job.job_id for job in jobs})}
-        return {"Put": {"TableName": self._table_name, "Item": {**_key(_upload_pk(photo)), **jobs_of_upload}}}
+        jobs_of_upload = {"jobs": _attribute([job.job_id for job in jobs])}
+        return {
+            "Put": {
+                "TableName": self._table_name,
+                "Item": {**_key(_upload_pk(photo)), **jobs_of_upload},
+                "ConditionExpression": "attribute_not_exists(pk)",
+            }
+        }
 
-    def _path_write(self, job: Job, owner: str) -> TransactWriteItemTypeDef:
+    def _path_write(self, path: str, owner: str) -> TransactWriteItemTypeDef:
         return {
             "Update": {
                 "TableName": self._table_name,
-                "Key": _key(f"path#{job.image_key}"),
+                "Key": _key(f"path#{path}"),
                 "UpdateExpression": "SET photo_owner = :owner",
                 "ConditionExpression": "attribute_not_exists(pk) OR photo_owner = :owner",
                 "ExpressionAttributeValues": {":owner": _attribute(owner)},
@@ -389,8 +463,8 @@ class JobTable:
             }
         }
 
-    def _owner(self, image_key: str) -> str:
-        return str(self._row(f"path#{image_key}").get("photo_owner", ""))
+    def _owner(self, path: str) -> str:
+        return str(self._row(f"path#{path}").get("photo_owner", ""))
 
     def _row(self, pk: str) -> dict[str, Any]:
         answer = self._client.get_item(TableName=self._table_name, Key=_key(pk), ConsistentRead=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter
 
 from packshot.photo import MAX_KEY_BYTES, MAX_SEQUENCER_DIGITS, Photo
 
@@ -51,6 +51,7 @@ class UploadMessage(BaseModel):
     """S3's `Object Created` event: a photo may have been uploaded."""
 
     detail_type: Annotated[Literal["Object Created"], Field(alias="detail-type")]
+    time: AwareDatetime | None = None
     detail: _ObjectCreated
 
     @classmethod
@@ -76,6 +77,7 @@ class UploadMessage(BaseModel):
             etag=found.etag,
             sequencer=found.sequencer,
             bytes=found.size,
+            uploaded_at=self.time,
         )
 
 

@@ -1,13 +1,15 @@
-"""Photos: what an uploaded source image is, which keys are photos, and where their images go."""
+"""Photos: what an uploaded source image is, and which keys are photos."""
 
 from __future__ import annotations
 
+import re
+from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from packshot.scene import EXTENSIONS, ImageFormat
+from packshot.scenes_file import is_scenes_key
 
 # S3's own bound on a key, in bytes of UTF-8.
 MAX_KEY_BYTES = 1024
@@ -16,7 +18,10 @@ MAX_SEQUENCER_DIGITS = 64
 
 
 class Photo(BaseModel):
-    """An uploaded source image, as far as it is known: the hash and size only once its bytes were read."""
+    """An uploaded source image, as far as it is known: the hash and size only once its bytes were read.
+
+    `uploaded_at` is only known to the one who is told of the upload.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -25,6 +30,8 @@ class Photo(BaseModel):
     version_id: str | None = None
     etag: str | None = None
     sequencer: str = ""
+    uploaded_at: Annotated[datetime | None, Field(exclude=True)] = None
+    sku: str | None = None
     sha256: str | None = None
     bytes: Annotated[int, Field(ge=0)] | None = None
 
@@ -39,16 +46,23 @@ def is_photo_key(key: str) -> bool:
         return False
     if any(part.startswith((".", "_")) for part in key.split("/")):
         return False
-    name = key.rsplit("/", 1)[-1]
-    return name != "scenes.json" and not name.endswith(".scenes.json")
+    return not is_scenes_key(key)
 
 
-def image_key(photo_key: str, scene: str, image_format: ImageFormat) -> str:
-    """Where the image of a photo in a scene goes: `{folder}/{stem}/{scene}.{ext}`, no slash at the root."""
-    folder, _, name = photo_key.rpartition("/")
-    stem = PurePosixPath(name).stem
-    path = f"{stem}/{scene}.{EXTENSIONS[image_format]}"
-    return f"{folder}/{path}" if folder else path
+def folder_of(key: str) -> str:
+    """The part of a key before its last slash; nothing at the root."""
+    return key.rpartition("/")[0]
+
+
+def stem_of(key: str) -> str:
+    """A key's file name, without its extension."""
+    return PurePosixPath(key.rpartition("/")[2]).stem
+
+
+def sku_in(key: str, pattern: re.Pattern[str] | None) -> str | None:
+    """The SKU in a photo's key: what the pattern's first group finds, or all of it where it has none."""
+    found = pattern.search(key) if pattern else None
+    return (found.group(1) if found.re.groups else found.group()) or None if found else None
 
 
 def comparable_sequencer(sequencer: str) -> str:

@@ -82,7 +82,7 @@ class PhotoStore:
                 return Unusable(photo, Reason(code=code, message=message))
         return ReadPhoto(photo, answer["Metadata"])
 
-    def image_1(self, photo: Photo, marker: str) -> str | Unusable | Overwritten:
+    def handed_over(self, photo: Photo, marker: str) -> str | Unusable | Overwritten:
         """What the API is given for a photo: a presigned GET of it that carries the marker, or its base64."""
         if self._image_transfer == "inline":
             answer = self._get(photo)

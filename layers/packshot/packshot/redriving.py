@@ -13,9 +13,10 @@ from typing import Any
 
 from packshot.job import Job, JobState, iso
 from packshot.job_table import JobTable, Unmoved
+from packshot.planning import PLANNED_DUE
 from packshot.polling import OUTPUT_KEPT
 from packshot.segmind_answers import REFUSAL_CODES
-from packshot.submitting import PLANNED_DUE, SUBMITTED_DUE
+from packshot.submitting import SUBMITTED_DUE
 from packshot.upload_queue import UploadQueue
 
 # It failed at Segmind (failures are not charged), it was refused, or it was never posted.
@@ -25,6 +26,7 @@ NEVER_CHARGED = REFUSAL_CODES | {
     "NotAccepted",
     "PhotoMissing",
     "PhotoArchived",
+    "ReferenceChanged",
 }
 
 

@@ -6,12 +6,15 @@ A missing or wrong value fails with the name of the variable.
 from __future__ import annotations
 
 import os
+import re
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from packshot.gate import Pace
+from packshot.paths import DEFAULT_PATH_TEMPLATE, checked_template
 from packshot.scene import Scene
+from packshot.staging import Root, stack_values
 
 
 def _blank_is_nothing(value: str | None) -> str | None:
@@ -24,6 +27,16 @@ def _comma_separated(value: str | frozenset[str]) -> frozenset[str]:
     return frozenset(part.strip().casefold() for part in value.split(",") if part.strip())
 
 
+def _pattern(text: str | None) -> re.Pattern[str] | None:
+    try:
+        return re.compile(text) if text else None
+    except re.error as error:
+        raise ValueError(f"no regular expression: {error}") from None
+
+
+# A plan is one transaction of at most 100 writes: two for each job, and three.
+MAX_JOBS = 40
+SkuPattern = Annotated[re.Pattern[str] | None, BeforeValidator(_pattern)]
 ImageTransfer = Literal["url", "inline"]
 OnUncertainSubmit = Literal["resubmit", "person"]
 OnExpiredResult = Literal["fail", "resubmit"]
@@ -56,18 +69,21 @@ class GateSettings(Settings):
         return Pace(self.requests_a_minute, self.submit_concurrency)
 
 
-class SubmitSettings(GateSettings):
-    """What SubmitFunction needs, the stack's scene among it."""
+class SceneSettings(BaseModel):
+    """What the stack says of every photo: its scene, its bounds, and where its images go."""
 
-    upload_queue_url: Annotated[str, Field(alias="UPLOAD_QUEUE_URL", min_length=1)]
-    workflow_arn: Annotated[str, Field(alias="WORKFLOW_ARN", min_length=1)]
-    output_bucket_name: Annotated[str, Field(alias="OUTPUT_BUCKET_NAME", min_length=1)]
-    image_cache_control: Annotated[OptionalText, Field(alias="IMAGE_CACHE_CONTROL")] = None
-    image_transfer: Annotated[ImageTransfer, Field(alias="IMAGE_TRANSFER")] = "url"
+    model_config = ConfigDict(frozen=True)
+
+    photo_prefix: Annotated[str, Field(alias="PHOTO_PREFIX")] = ""
     max_photo_bytes: Annotated[int, Field(alias="MAX_PHOTO_BYTES", gt=0)]
-    max_submits_per_job: Annotated[int, Field(alias="MAX_SUBMITS_PER_JOB", ge=1)]
-    on_uncertain_submit: Annotated[OnUncertainSubmit, Field(alias="ON_UNCERTAIN_SUBMIT")] = "resubmit"
-    history_url: Annotated[OptionalText, Field(alias="HISTORY_URL")] = None
+    max_jobs_per_photo: Annotated[int, Field(alias="MAX_JOBS_PER_PHOTO", ge=1, le=MAX_JOBS)] = 20
+    path_template: Annotated[
+        str, Field(alias="PATH_TEMPLATE", min_length=1), AfterValidator(checked_template)
+    ] = DEFAULT_PATH_TEMPLATE
+    sku_pattern: Annotated[
+        SkuPattern | None, BeforeValidator(_blank_is_nothing), Field(alias="SKU_PATTERN")
+    ] = None
+    image_transfer: Annotated[ImageTransfer, Field(alias="IMAGE_TRANSFER")] = "url"
 
     scene_prompt: Annotated[str, Field(alias="SCENE_PROMPT", min_length=1)]
     scene_image_2: Annotated[OptionalText, Field(alias="SCENE_IMAGE_2")] = None
@@ -87,6 +103,23 @@ class SubmitSettings(GateSettings):
         return Scene.model_validate(
             {name.removeprefix(prefix): value for name, value in self if name.startswith(prefix)}
         )
+
+    def root(self) -> Root:
+        """The same, as what scenes files and metadata change."""
+        return Root(stack_values(self.scene()), self.max_jobs_per_photo, self.photo_prefix)
+
+
+class SubmitSettings(GateSettings, SceneSettings):
+    """What SubmitFunction needs. `settle_seconds` is how long the queue holds an upload back."""
+
+    settle_seconds: Annotated[int, Field(alias="SETTLE_SECONDS", ge=0)] = 0
+    upload_queue_url: Annotated[str, Field(alias="UPLOAD_QUEUE_URL", min_length=1)]
+    workflow_arn: Annotated[str, Field(alias="WORKFLOW_ARN", min_length=1)]
+    output_bucket_name: Annotated[str, Field(alias="OUTPUT_BUCKET_NAME", min_length=1)]
+    image_cache_control: Annotated[OptionalText, Field(alias="IMAGE_CACHE_CONTROL")] = None
+    max_submits_per_job: Annotated[int, Field(alias="MAX_SUBMITS_PER_JOB", ge=1)]
+    on_uncertain_submit: Annotated[OnUncertainSubmit, Field(alias="ON_UNCERTAIN_SUBMIT")] = "resubmit"
+    history_url: Annotated[OptionalText, Field(alias="HISTORY_URL")] = None
 
 
 class FinalizeSettings(Settings):

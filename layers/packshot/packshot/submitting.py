@@ -1,4 +1,4 @@
-"""From an upload to a request: plan, claim, submit, store the request id, start the workflow.
+"""From a planned job to a request: claim, submit, store the request id, start the workflow.
 
 One paid POST a message. Whatever is repeated or comes back finds the job's row and goes on from there.
 """
@@ -11,35 +11,22 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from packshot import segmind_answers as answers
-from packshot.announcing import announce
-from packshot.event_bus import EventBus
+from packshot.announcing import Announcer
 from packshot.gate import Slot, Wait
 from packshot.gatekeeper import Gatekeeper
 from packshot.history import RequestHistory
 from packshot.image_store import ImageStore
-from packshot.job import (
-    ENDINGS,
-    NEWER_PHOTO,
-    PERSON_DECIDES,
-    Image,
-    Job,
-    JobState,
-    ParkedCause,
-    Reason,
-    job_id,
-    upload_id,
-)
-from packshot.job_table import JobTable, NewerKnown, PathOwned, Unmoved
-from packshot.photo import MAX_KEY_BYTES, Photo, image_key, is_photo_key
+from packshot.job import ENDINGS, NEWER_PHOTO, PERSON_DECIDES, Image, Job, JobState, ParkedCause, Reason
+from packshot.job_table import JobTable, Unmoved
+from packshot.photo import Photo
 from packshot.photo_store import Overwritten, PhotoStore, Unusable
-from packshot.scene import DEFAULT_SCENE, InvalidSceneError, Scene, SceneRequest, scene_with_overrides
+from packshot.planning import OVERWRITTEN, PLANNED_DUE, NotAPhoto, Planner
+from packshot.scene import Scene, SceneRequest
 from packshot.segmind import NoApiKeyError, SegmindClient
 from packshot.settings import OnUncertainSubmit
 from packshot.upload_queue import UploadQueue
 from packshot.workflow import Workflow
 
-# A planned job is submitted within seconds; after this something is amiss with it.
-PLANNED_DUE = timedelta(minutes=15)
 # What is parked is due after this, and comes when the gate opens.
 PARKED_PAUSE = timedelta(minutes=1)
 UNCERTAIN_PAUSE = timedelta(minutes=1)
@@ -47,9 +34,6 @@ NOT_ACCEPTED_PAUSE = timedelta(seconds=15)
 MAX_NOT_ACCEPTED = 5
 # A submitted job is looked at again after this, and then as often: is it still waited for?
 SUBMITTED_DUE = timedelta(minutes=15)
-
-
-OVERWRITTEN = Reason(code="Overwritten", message="a newer upload took the photo's place before it was read")
 
 
 class LeaseHeldError(Exception):
@@ -76,6 +60,7 @@ class _NotSent:
 class Submitter:
     """The collaborators of a submit, and the two things that a message may ask for."""
 
+    planner: Planner
     photos: PhotoStore
     table: JobTable
     segmind: SegmindClient
@@ -83,28 +68,21 @@ class Submitter:
     history: RequestHistory
     queue: UploadQueue
     workflow: Workflow
-    bus: EventBus
+    announcer: Announcer
     images: ImageStore
-    scene: Scene
     max_submits_per_job: int
     on_uncertain_submit: OnUncertainSubmit
     now: Callable[[], datetime]
 
-    def upload(self, found: Photo) -> Job | None:
-        """Plan what an upload asks for and submit the first job; None when the key names no photo."""
-        if not is_photo_key(found.key):
-            return None
-        read = self.photos.read(found)
-        match read:
-            case Unusable(photo, reason):
-                return self._planned_before(found) or self._end(photo, JobState.REJECTED, reason)
-            case Overwritten():
-                return self._planned_before(found) or self._end(found, JobState.SUPERSEDED, OVERWRITTEN)
-        try:
-            scene = scene_with_overrides(self.scene, read.metadata)
-        except InvalidSceneError as error:
-            return self._end(read.photo, JobState.REJECTED, Reason(code="InvalidScene", message=str(error)))
-        return self._plan(read.photo, {DEFAULT_SCENE: scene})
+    def upload(self, found: Photo) -> Job | NotAPhoto:
+        """Plan what an upload asks for and submit the first job; or what it is, if it is no photo."""
+        planned = self.planner.plan(found)
+        if not isinstance(planned, list):
+            return planned
+        first, *others = planned
+        for other in others:
+            self.queue.send_job(other)
+        return self.job(first)
 
     def job(self, wanted_id: str) -> Job:
         """Submit one planned job, if that is what its state calls for; the job as it stands afterwards.
@@ -116,7 +94,7 @@ class Submitter:
             raise UnknownJobError(wanted_id)
         if standing.owes_event:
             # Told first, or nobody would hear of the state that a claim takes the job out of.
-            standing = announce(standing, self.bus, self.table)
+            standing = self.announcer.announce(standing)
             if standing.stands_still and not standing.uploaded_again:
                 return standing
         if standing.state is JobState.UNCERTAIN and standing.is_due(self.now()):
@@ -127,70 +105,6 @@ class Submitter:
         if isinstance(claimed, Job):
             return self._post(claimed)
         return self._resume(claimed.job or standing)
-
-    def _planned_before(self, photo: Photo) -> Job | None:
-        """What became of an upload that was told of before, while its photo was still there."""
-        planned = self.table.planned_for(photo)
-        for other in planned[1:]:
-            self.queue.send_job(other)
-        return self.job(planned[0]) if planned else None
-
-    def _plan(self, photo: Photo, scenes: dict[str, Scene]) -> Job:
-        jobs = [self._planned(photo, name, scene) for name, scene in scenes.items()]
-        if any(character < " " for character in photo.key):
-            message = "the photo's key contains control characters"
-            return self._end(photo, JobState.REJECTED, Reason(code="InvalidKey", message=message))
-        for planned in jobs:
-            if len((planned.image_key or "").encode()) > MAX_KEY_BYTES:
-                message = f"the image's key would have more than {MAX_KEY_BYTES} bytes: {planned.image_key}"
-                return self._end(photo, JobState.REJECTED, Reason(code="KeyTooLong", message=message))
-        match self.table.plan(photo, jobs):
-            case PathOwned(path, owner):
-                message = f"{path} already belongs to the photo {owner}"
-                return self._end(photo, JobState.REJECTED, Reason(code="PathTaken", message=message))
-            case NewerKnown():
-                return self._end(photo, JobState.SUPERSEDED, NEWER_PHOTO)
-        first, *others = jobs
-        for other in others:
-            self.queue.send_job(other.job_id)
-        return self.job(first.job_id)
-
-    def _planned(self, photo: Photo, scene_name: str, scene: Scene) -> Job:
-        now = self.now()
-        identity = job_id(photo, scene_name, scene.digest)
-        return Job(
-            job_id=identity,
-            state=JobState.PLANNED,
-            photo=photo,
-            scene=scene_name,
-            parameters=scene,
-            seed=scene.seed_for(identity),
-            image_key=image_key(photo.key, scene_name, scene.image_format),
-            created_at=now,
-            updated_at=now,
-            due_at=now + PLANNED_DUE,
-        )
-
-    def _end(self, photo: Photo, ending: JobState, reason: Reason) -> Job:
-        """A photo that is never sent: its record and its event, under an id of its own."""
-        now = self.now()
-        ended = self.table.insert_ended(
-            Job(
-                job_id=upload_id(photo),
-                state=ending,
-                photo=photo,
-                scene=DEFAULT_SCENE,
-                parameters=None,
-                image_key=None,
-                created_at=now,
-                updated_at=now,
-                error=reason,
-            )
-        )
-        if not ended.owes_event:
-            # Found, and told before: told again, with the same id.
-            self.bus.announce(ended)
-        return announce(ended, self.bus, self.table)
 
     def _resume(self, job: Job) -> Job:
         """Go on from where a message that was repeated finds the job. Never posts."""
@@ -206,7 +120,7 @@ class Submitter:
                 return self._asked_again(job)
             case _ if job.state in ENDINGS:
                 # Asked for again, told again: the same fact has the same id.
-                self.bus.announce(job)
+                self.announcer.tell(job)
         # What is parked or uncertain comes back when it is due.
         return job
 
@@ -225,25 +139,25 @@ class Submitter:
             if isinstance(current, Image) and current != job.image:
                 self.table.look_again(job.photo)
                 return self._move(job, JobState.COMPLETED, image=current, error=None)
-        self.bus.announce(job)
+        self.announcer.tell(job)
         return self.table.settle(job) if job.due_at else job
 
     def _post(self, job: Job) -> Job:
         if job.parameters is None or job.seed is None:
             raise UnknownJobError(job.job_id)
         try:
-            image_1 = self._image_1(job)
-            turn = self.gatekeeper.slot() if isinstance(image_1, str) else image_1
+            images = self._images(job, job.parameters)
+            turn = images if isinstance(images, _NotSent) else self.gatekeeper.slot()
         except Exception:
             # Nothing was posted: give the claim back, or its end would count as a lost answer.
             self.table.move(job, JobState.PLANNED, due_at=job.due_at)
             raise
-        match image_1, turn:
-            case str(), Slot():
-                return self._post_in_turn(job, turn, job.parameters.request(image_1, job.seed))
-            case str(), Wait(until, ParkedCause.RATE as cause, message):
+        match images, turn:
+            case dict(), Slot():
+                return self._post_in_turn(job, turn, job.parameters.request(seed=job.seed, **images))
+            case dict(), Wait(until, ParkedCause.RATE as cause, message):
                 return self._park(job, cause, message, until=until)
-            case str(), Wait(_, cause, message):
+            case dict(), Wait(_, cause, message):
                 # Not until the next trial: the others follow as soon as that succeeds.
                 return self._park(job, cause, message)
             case _NotSent(ending, reason), _:
@@ -288,17 +202,28 @@ class Submitter:
             case answers.AnswerLost(message):
                 return self._uncertain(job, message)
 
-    def _image_1(self, job: Job) -> str | _NotSent:
-        """The photo as the API is given it, or why it is not to be sent any more."""
+    def _images(self, job: Job, scene: Scene) -> dict[str, str] | _NotSent:
+        """The photo and what goes along with it, as the API is given them; or why it is not sent any more."""
         if not self.table.is_newest(job.photo):
             return _NotSent(JobState.SUPERSEDED, NEWER_PHOTO)
-        match self.photos.image_1(job.photo, job.marker):
+        match self.photos.handed_over(job.photo, job.marker):
             case Unusable(_, reason):
                 return _NotSent(JobState.FAILED, reason)
             case Overwritten():
                 return _NotSent(JobState.SUPERSEDED, OVERWRITTEN)
             case image_1:
-                return image_1
+                images = {"image_1": image_1}
+        for name, stored in scene.stored_images.items():
+            beside = Photo(
+                bucket=job.photo.bucket, key=stored.key, version_id=stored.version_id, etag=stored.etag
+            )
+            match self.photos.handed_over(beside, job.marker):
+                case str() as image:
+                    images[name] = image
+                case _:
+                    message = f"{name}, {stored.key}, is not what it was when the photo was planned"
+                    return _NotSent(JobState.FAILED, Reason(code="ReferenceChanged", message=message))
+        return images
 
     def _submitted(self, job: Job, request_id: str) -> Job:
         now = self.now()
@@ -382,4 +307,4 @@ class Submitter:
         if isinstance(moved, Unmoved):
             # Someone else moved it on meanwhile (the lease ran out): what stands is the truth.
             return moved.job or job
-        return announce(moved, self.bus, self.table)
+        return self.announcer.announce(moved)

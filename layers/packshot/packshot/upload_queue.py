@@ -23,7 +23,9 @@ class UploadQueue:
 
     def send_job(self, job_id: str) -> None:
         """Ask for a job to be submitted, or to be gone on with from where it stands."""
-        self._client.send_message(QueueUrl=self._url, MessageBody=JobMessage(job_id=job_id).model_dump_json())
+        body = JobMessage(job_id=job_id).model_dump_json()
+        # Or the queue would hold it back as it does an upload.
+        self._client.send_message(QueueUrl=self._url, MessageBody=body, DelaySeconds=0)
 
     def send_upload(self, photo: Photo) -> None:
         """Ask for a photo to be planned, as if S3 told of it now."""
