@@ -21,6 +21,12 @@ SWEEP_PATIENCE_SECONDS = 150.0
 Event = dict[str, Any]
 
 
+def about(event: Event) -> str:
+    """The key of the photo, or of the scenes file, that an event tells of."""
+    detail = event["detail"]
+    return str((detail.get("photo") or detail["file"])["key"])
+
+
 class Shop:
     """Subscribes a queue to everything on the stack's bus; `seen` are the events so far, oldest first."""
 
@@ -50,7 +56,7 @@ class Shop:
         """The detail of the event of this type for the photo under this key, as soon as it is there."""
 
         def wanted(event: Event) -> bool:
-            return (event["detail"]["photo"]["key"], event["detail-type"]) == (key, detail_type)
+            return (about(event), event["detail-type"]) == (key, detail_type)
 
         self.listen_until(lambda: any(map(wanted, self.seen)), patience_seconds)
         return dict(next(filter(wanted, self.seen))["detail"])
@@ -60,7 +66,7 @@ class Shop:
         ends_at = time.monotonic() + patience_seconds
         while not enough():
             if time.monotonic() > ends_at:
-                told = [(event["detail-type"], event["detail"]["photo"]["key"]) for event in self.seen]
+                told = [(event["detail-type"], about(event)) for event in self.seen]
                 pytest.fail(f"not within {patience_seconds:g} s; the events are {told}")
             answer = self.sqs.receive_message(
                 QueueUrl=self._events_url, MaxNumberOfMessages=10, WaitTimeSeconds=1

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from packshot.events import DETAIL_TYPES, SOURCE
 from packshot.job import Job
-from packshot_cli.text import one_line
+from packshot_cli.text import counted, one_line
 
 if TYPE_CHECKING:
     import boto3
@@ -20,7 +20,10 @@ NAME = "packshot-demo"
 
 @dataclass(frozen=True)
 class HeardEvent:
-    """An event in short; `about` is the image's key, or why there is none."""
+    """An event in short; `about` is the image's key, or why there is none.
+
+    `job_id` and `scene` are empty where the event is about more, or less, than a job.
+    """
 
     id: str
     job_id: str
@@ -73,18 +76,22 @@ def tap(session: boto3.Session, bus_name: str) -> EventTap:
 def heard_event(event: Mapping[str, Any]) -> HeardEvent:
     """Read an event as EventBridge delivers it."""
     detail = event["detail"]
-    image, reason = detail.get("image"), detail.get("reason")
-    if image:
-        about = image["key"]
-    elif reason:
-        about = f"{reason['code']}: {reason['message']}"
-    else:
-        about = ""
     return HeardEvent(
         id=detail["id"],
-        job_id=detail["job_id"],
+        job_id=detail.get("job_id", ""),
         detail_type=event["detail-type"],
-        photo_key=detail["photo"]["key"],
-        scene=detail["scene"],
-        about=one_line(about),
+        photo_key=(detail.get("photo") or detail["file"])["key"],
+        scene=detail.get("scene", ""),
+        about=one_line(_about(detail)),
     )
+
+
+def _about(detail: Mapping[str, Any]) -> str:
+    if "manifest" in detail:
+        made, failed = detail["images_count"], detail["failures_count"]
+        words = counted(made, "image") + (f" and {counted(failed, 'failure')}" if failed else "")
+        return f"{words}, all in {detail['manifest']['key']}"
+    if detail.get("image"):
+        return str(detail["image"]["key"])
+    reason = detail.get("reason")
+    return f"{reason['code']}: {reason['message']}" if reason else ""

@@ -18,6 +18,10 @@ def shop() -> Iterator[Shop]:
     with local_cloud(
         wait_scale=0.05,
         emulator_seconds=1.0,
-        parameters={"MaxPhotoBytes": str(MAX_PHOTO_BYTES), "SceneQuality": "80"},
+        parameters={
+            "MaxPhotoBytes": str(MAX_PHOTO_BYTES),
+            "SceneQuality": "80",
+            "SkuPattern": "sku-([0-9]+)",
+        },
     ) as cloud:
         yield Shop(cloud)

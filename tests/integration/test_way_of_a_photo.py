@@ -13,7 +13,7 @@ import requests
 from packshot.events import Detail
 from tests.integration.conftest import MAX_PHOTO_BYTES
 from tests.photos import HEIC, corrupt_png, noise, packshot
-from tests.shop import SWEEP_PATIENCE_SECONDS, Shop
+from tests.shop import SWEEP_PATIENCE_SECONDS, Shop, about
 
 
 @pytest.mark.parametrize("image_format", ["jpeg", "png", "webp"])
@@ -151,7 +151,7 @@ def test_what_is_not_meant_to_be_a_photo_is_passed_over(shop: Shop) -> None:
         shop.upload(key, packshot() if key.endswith(".jpg") else b"{}")
     shop.upload("quiet/last.jpg", packshot())
     shop.event("quiet/last.jpg", "Scene Generated")
-    keys = {event["detail"]["photo"]["key"] for event in shop.seen}
+    keys = {about(event) for event in shop.seen}
     assert {key for key in keys if key.startswith("quiet/")} == {"quiet/last.jpg"}
 
 
