@@ -81,6 +81,15 @@ class Shop:
         )["Item"]
         return {name: TypeDeserializer().deserialize(value) for name, value in item.items()}
 
+    def settled_row(self, job_id: str) -> dict[str, Any]:
+        """The row once all is told of its state: the event is heard a moment before the row says so."""
+        ends_at = time.monotonic() + PATIENCE_SECONDS
+        while (row := self.row(job_id))["owes_event"]:
+            if time.monotonic() > ends_at:
+                pytest.fail(f"not within {PATIENCE_SECONDS:g} s: {row}")
+            time.sleep(0.05)
+        return row
+
     def image(self, key: str) -> Image.Image:
         """The decoded image in the output bucket."""
         answer = self.s3.get_object(Bucket=self.cloud.outputs["OutputBucketName"], Key=key)

@@ -67,7 +67,7 @@ def test_an_image_that_could_not_be_fetched_is_fetched_without_another_request(s
     shop.upload("redrive/wrong.jpg", packshot(colour="teal"))
     job_id = shop.event("redrive/wrong.jpg", "Scene Failed")["job_id"]
     _faults(shop)
-    before, row = _accepted(shop), shop.row(job_id)
+    before, row = _accepted(shop), shop.settled_row(job_id)
     told = [job_id, "redrive/wrong.jpg", "default", "FAILED", "WrongOutput", "resumed", ""]
 
     assert told in _done(shop, "--state", "FAILED", "--dry-run")
@@ -78,7 +78,7 @@ def test_an_image_that_could_not_be_fetched_is_fetched_without_another_request(s
     assert (generated["job_id"], generated["attempt"]) == (job_id, 2)
     assert generated["request_id"] == row["request_id"]
     assert shop.image(generated["image"]["key"]).format == "WEBP"
-    assert shop.row(job_id)["state"] == "COMPLETED"
+    assert shop.settled_row(job_id)["state"] == "COMPLETED"
     assert _accepted(shop) == before
     image = generated["image"]["key"]
     assert _done(shop, "--job", job_id)[0][-2:] == ["left alone", f"its image is at {image}"]
@@ -88,6 +88,7 @@ def test_a_request_that_failed_is_made_again(shop: Shop) -> None:
     _faults(shop, {"call": "work", "times": 1, "effect": {"kind": "failed", "message": "out of memory"}})
     shop.upload("redrive/doll.jpg", packshot(colour="pink"))
     failed = shop.event("redrive/doll.jpg", "Scene Failed")
+    shop.settled_row(failed["job_id"])
     before = _accepted(shop)
 
     # Not all that failed: other tests have such jobs in this cloud.
@@ -105,6 +106,7 @@ def test_what_may_have_been_charged_is_made_again_only_for_who_says_so(shop: Sho
     _faults(shop, {"call": "result", "times": 1, "effect": without_output})
     shop.upload("redrive/lamp.jpg", packshot(colour="gold"))
     job_id = shop.event("redrive/lamp.jpg", "Scene Failed")["job_id"]
+    shop.settled_row(job_id)
     before = _accepted(shop)
 
     ((*_, code, done, why),) = _done(shop, "--job", job_id)
@@ -123,6 +125,7 @@ def test_what_may_have_been_charged_is_made_again_only_for_who_says_so(shop: Sho
 def test_a_rejected_photo_is_judged_again_and_told_again(shop: Shop) -> None:
     shop.upload("redrive/phone.heic", HEIC)
     rejected = shop.event("redrive/phone.heic", "Photo Rejected")
+    shop.settled_row(rejected["job_id"])
 
     assert _done(shop, "--job", rejected["job_id"])[0][4:] == ["UnsupportedFormat", "sent again", ""]
 
