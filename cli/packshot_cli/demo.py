@@ -226,7 +226,7 @@ class _Demo:
     def _hear_the_rest(self, jobs: Sequence[Job]) -> None:
         """Events arrive a moment after the row that owes them."""
         ends_at = time.monotonic() + EVENTS_WITHIN_SECONDS
-        while self._tap.owed(jobs) and time.monotonic() < ends_at:
+        while (self._tap.owed(jobs) or self._tap.uncompleted(jobs)) and time.monotonic() < ends_at:
             time.sleep(LOOK_EVERY_SECONDS)
             self._tap.listen()
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from packshot.events import DETAIL_TYPES, SOURCE
-from packshot.job import Job
+from packshot.events import COMPLETED, DETAIL_TYPES, SOURCE
+from packshot.job import ENDINGS, Job, JobState
 from packshot_cli.text import counted, one_line
 
 if TYPE_CHECKING:
@@ -60,6 +60,15 @@ class EventTap:
             if job.state in DETAIL_TYPES and (job.job_id, DETAIL_TYPES[job.state]) not in known
         ]
 
+    def uncompleted(self, jobs: Iterable[Job]) -> set[str]:
+        """The keys of photos whose jobs have all ended, and whose completion was not heard yet."""
+        states: dict[str, set[JobState]] = {}
+        for job in jobs:
+            if job.manifest_key:
+                states.setdefault(job.photo.key, set()).add(job.state)
+        ended = {key for key, of_photo in states.items() if of_photo <= ENDINGS}
+        return ended - {event.photo_key for event in self.heard.values() if event.detail_type == COMPLETED}
+
 
 def tap(session: boto3.Session, bus_name: str) -> EventTap:
     """A new queue that gets everything the stack says from now on."""
@@ -90,7 +99,7 @@ def _about(detail: Mapping[str, Any]) -> str:
     if "manifest" in detail:
         made, failed = detail["images_count"], detail["failures_count"]
         words = counted(made, "image") + (f" and {counted(failed, 'failure')}" if failed else "")
-        return f"{words}, all in {detail['manifest']['key']}"
+        return f"{words}: {detail['manifest']['key']}"
     if detail.get("image"):
         return str(detail["image"]["key"])
     reason = detail.get("reason")

@@ -39,6 +39,7 @@ DETAIL_TYPES: dict[JobState, str] = {
     JobState.UNCERTAIN: "Scene Uncertain",
     JobState.REJECTED: "Photo Rejected",
 }
+COMPLETED = "Photo Completed"
 
 
 class EventPhoto(BaseModel):
@@ -211,7 +212,7 @@ def completion_event(photo: Photo, jobs: Sequence[Job], bucket: str, manifest_ke
     while len((text := detail.model_dump_json()).encode()) > MAX_DETAIL_BYTES:
         # The manifest has them all.
         (detail.images if len(detail.images) > len(detail.failures) else detail.failures).pop()
-    return Event("Photo Completed", text)
+    return Event(COMPLETED, text)
 
 
 def scenes_rejected_event(uploaded: Photo, mistakes: Sequence[Mistake]) -> Event:
