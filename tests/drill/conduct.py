@@ -11,6 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from packshot.events import COMPLETED
 from packshot.job import Image, Job
 from packshot_cli.local_cloud import LocalCloud, local_cloud
 from packshot_cli.processes import Process
@@ -91,6 +92,7 @@ class _Conductor:
     jobs: list[Job] = field(default_factory=list)
     sightings: Sightings = field(default_factory=Sightings)
     events: list[Event] = field(default_factory=list)
+    completions: list[Event] = field(default_factory=list)
     # Upload events that are to be delivered again, with the time for it.
     again: list[tuple[float, str]] = field(default_factory=list)
     delivered_again: int = 0
@@ -144,6 +146,7 @@ class _Conductor:
             jobs=self.jobs,
             sightings=self.sightings,
             events=self.events,
+            completions=self.completions,
             requests=self.emulator.requests(),
             faults=self.faults,
             calls=self.calls,
@@ -171,7 +174,8 @@ class _Conductor:
         self._deliver_again()
         self.jobs = self.stage.jobs()
         self.sightings.note(self.jobs)
-        self.events += self.stage.events()
+        for event in self.stage.events():
+            (self.completions if event["detail-type"] == COMPLETED else self.events).append(event)
         for job in self.jobs:
             if job.image and job.job_id not in self.checks:
                 self.checks[job.job_id] = self.checker.submit(self._check, job, job.image)
@@ -210,6 +214,7 @@ class _Conductor:
             self.uploads_by_key.keys() <= {job.photo.key for job in self.jobs}
             and all(job.stands_still and not job.owes_event for job in self.jobs)
             and self.sightings.facts() <= told
+            and {event["detail"]["photo"]["key"] for event in self.completions} >= self.uploads_by_key.keys()
             and not self.again
             and not self.stage.messages_left()
             and not self.stage.executions()["RUNNING"]

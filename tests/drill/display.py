@@ -99,6 +99,8 @@ def _rows(plan: Plan, evidence: Evidence) -> Iterator[tuple[str, str, str]]:
         f"the jobs count {evidence.lost_answers} of them",
     )
     yield "requests paid", str(evidence.paid), f"of {len(evidence.requests)} accepted"
+    completed = {event["detail"]["id"] for event in evidence.completions}
+    yield "photos completed", str(len(completed)), f"of {len(evidence.uploads)}"
     yield "executions", str(sum(evidence.executions.values())), _counts(evidence.executions)
     yield "images right", str(right), f"of {len(evidence.uploads)}"
     yield "errors logged", str(sum(evidence.errors_logged.values())), _counts(evidence.errors_logged)

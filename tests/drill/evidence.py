@@ -71,7 +71,7 @@ def fact_of(event: Event) -> Fact:
 class Evidence:
     """All that a drill leaves behind.
 
-    Events and requests are oldest first. `faults` by call and kind and `calls` are the emulator's, of the
+    Events of jobs, `Photo Completed`, and requests are oldest first. `faults` by call and kind and `calls` are the emulator's, of the
     storm. `images` are problems by photo, None for an image that is right.
     """
 
@@ -80,6 +80,7 @@ class Evidence:
     jobs: Sequence[Job]
     sightings: Sightings
     events: Sequence[Event]
+    completions: Sequence[Event]
     requests: Sequence[Mapping[str, Any]]
     faults: Mapping[tuple[str, str], int]
     calls: Mapping[str, int]
@@ -130,6 +131,7 @@ def broken_promises(evidence: Evidence) -> list[str]:
         *_paid_twice(evidence),
         *_wrong_images(evidence),
         *_untold(evidence),
+        *_incomplete(evidence),
         *_wrong_states(evidence),
         *_unfinished(evidence),
         *_calm(evidence),
@@ -194,6 +196,22 @@ def _untold(evidence: Evidence) -> Iterator[str]:
     for event_id, facts in facts_by_id.items():
         if len(facts) > 1:
             yield f"one id for {len(facts)} facts: {event_id}"
+
+
+def _incomplete(evidence: Evidence) -> Iterator[str]:
+    """Each photo is completed once, as its one job says."""
+    told: dict[str, dict[str, Event]] = {}
+    for event in evidence.completions:
+        detail = event["detail"]
+        told.setdefault(detail["photo"]["key"], {})[detail["id"]] = detail
+    for job in evidence.jobs:
+        facts = told.get(job.photo.key, {}).values()
+        if len(facts) != 1:
+            yield f"incomplete: {job.photo.key} was told of as completed under {len(facts)} ids and not one"
+        for detail in facts:
+            versions = [image["version_id"] for image in detail["images"]]
+            if job.image and versions != [job.image.version_id]:
+                yield f"incomplete: {job.photo.key} was told of as completed with {versions}"
 
 
 def _wrong_states(evidence: Evidence) -> Iterator[str]:

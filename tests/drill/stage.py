@@ -11,7 +11,7 @@ from typing import Any
 import boto3
 from botocore.exceptions import ClientError
 
-from packshot.events import DETAIL_TYPES, SOURCE
+from packshot.events import COMPLETED, DETAIL_TYPES, SOURCE
 from packshot.job import Image, Job
 from packshot_cli.local_cloud import LocalCloud
 from tests.drill.evidence import Event, image_problem
@@ -69,7 +69,7 @@ class Stage:
             "detail-type": ["Object Created"],
             "detail": {"bucket": {"name": [cloud.outputs["InputBucketName"]]}},
         }
-        told = {"source": [SOURCE], "detail-type": list(DETAIL_TYPES.values())}
+        told = {"source": [SOURCE], "detail-type": [*DETAIL_TYPES.values(), COMPLETED]}
         self._events = Ear(session, f"{bus}-{NAME}-events", bus, told)
         self._uploads = Ear(session, f"{bus}-{NAME}-uploads", "default", uploads)
 
@@ -95,7 +95,7 @@ class Stage:
         self._sqs.send_message(QueueUrl=self._outputs["UploadQueueUrl"], MessageBody=upload_event)
 
     def events(self) -> list[Event]:
-        """What Packshot told of jobs since the last time."""
+        """What Packshot told of jobs and photos since the last time."""
         return [json.loads(body) for body in self._events.hear()]
 
     def jobs(self) -> list[Job]:

@@ -79,12 +79,15 @@ def way(*sightings: tuple[int, JobState, ParkedCause | None]) -> Sightings:
 PARKED = (1, JobState.PARKED, ParkedCause.CREDITS)
 COMPLETED = (2, JobState.COMPLETED, None)
 TOLD_PARKED = event("Scene Parked", "f0", attempt=1)
+COMPLETED_DETAIL = {"id": "c1", "photo": {"key": UPLOAD.key}, "images": [{"version_id": "v"}]}
+COMPLETION = {"detail-type": "Photo Completed", "detail": COMPLETED_DETAIL}
 KEPT = Evidence(
     uploads=[UPLOAD],
     delivered_again=1,
     jobs=[job()],
     sightings=way(PARKED, COMPLETED),
     events=[TOLD_PARKED, event(), event()],
+    completions=[COMPLETION, COMPLETION],
     requests=[REQUEST],
     faults={("submit", kind): 1 for kind in SUBMIT_FAULTS} | {("status", kind): 1 for kind in STATUS_FAULTS},
     calls={"submit": 20, "status": 20},
@@ -189,6 +192,15 @@ class TestPromises:
             (replace(KEPT, events=[event()]), "attempt 1 of j1 was PARKED, and no event"),
             (replace(KEPT, events=[*KEPT.events, event(event_id="f2")]), "came as 2 facts"),
             (replace(KEPT, events=[*KEPT.events, event(attempt=3)]), "one id for 2 facts"),
+            (replace(KEPT, completions=[]), "completed under 0 ids"),
+            (
+                replace(KEPT, completions=[COMPLETION, {"detail": {**COMPLETED_DETAIL, "id": "c2"}}]),
+                "completed under 2 ids",
+            ),
+            (
+                replace(KEPT, completions=[{"detail": {**COMPLETED_DETAIL, "images": []}}]),
+                "completed with []",
+            ),
             (replace(KEPT, sightings=way(PARKED, COMPLETED, PARKED)), "was COMPLETED and then PARKED"),
             (
                 replace(KEPT, sightings=way((3, JobState.SUBMITTED, None), PARKED, COMPLETED)),

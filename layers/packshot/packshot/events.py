@@ -224,8 +224,13 @@ def scenes_rejected_event(uploaded: Photo, mistakes: Sequence[Mistake]) -> Event
         reason=Reason(code=INVALID_SCENE, message=told(mistakes)[:MAX_REASON_CHARACTERS]),
         mistakes=[EventMistake(path=each.path, found=each.found, allowed=each.allowed) for each in mistakes],
     )
-    while len((text := detail.model_dump_json()).encode()) > MAX_DETAIL_BYTES and len(detail.mistakes) > 1:
-        detail.mistakes.pop()
+    while len((text := detail.model_dump_json()).encode()) > MAX_DETAIL_BYTES:
+        if len(detail.mistakes) > 1:
+            detail.mistakes.pop()
+        else:
+            # The file's key may be long, and it is in the words too.
+            words = detail.reason.message[: len(detail.reason.message) // 2]
+            detail.reason = detail.reason.model_copy(update={"message": words})
     return Event("Scenes Rejected", text)
 
 
