@@ -71,8 +71,8 @@ def fact_of(event: Event) -> Fact:
 class Evidence:
     """All that a drill leaves behind.
 
-    Events of jobs, `Photo Completed`, and requests are oldest first. `faults` by call and kind and `calls` are
-    the emulator's, of the storm. `images` are problems by photo, None for an image that is right.
+    Events of jobs, `Photo Completed`, and requests are oldest first. `faults` by call and kind and `calls`
+    are the emulator's, of the storm. `images` are problems by photo, None for an image that is right.
     """
 
     uploads: Sequence[Upload]
