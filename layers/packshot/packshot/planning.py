@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 
 from packshot.announcing import Announcer
 from packshot.events import INVALID_SCENE, MAX_REASON_CHARACTERS, scenes_rejected_event
@@ -40,12 +41,88 @@ class NotAPhoto:
     why: str
 
 
-class _WrongFileError(Exception):
+class WrongFileError(Exception):
     """A scenes file that has a say in a photo cannot be used."""
 
     def __init__(self, mistakes: list[Mistake]) -> None:
         super().__init__(told(mistakes))
         self.mistakes = mistakes
+
+
+def complete(
+    staged: Sequence[StagedScene] | Sequence[Mistake], image: Callable[[str], StoredImage | NoImage]
+) -> dict[str, Scene] | list[Mistake]:
+    """The scenes of a photo by name, with the images that go along; or what is wrong.
+
+    `image` tells what stands in the bucket under a key; it is asked once for each.
+    """
+    ask = cache(image)
+    scenes: dict[str, Scene] = {}
+    mistakes: list[Mistake] = []
+    for each in staged:
+        if isinstance(each, Mistake):
+            mistakes.append(each)
+            continue
+        stored: dict[str, StoredImage] = {}
+        for name, key in each.references.items():
+            found = ask(key)
+            if isinstance(found, StoredImage):
+                stored[key] = found
+            else:
+                allowed = "a JPEG, PNG or WebP image in the same bucket"
+                mistakes.append(each.values[name].mistake(f"{shown(key)} ({found.why})", allowed))
+        if not mistakes:
+            scenes[each.name] = each.scene(stored)
+    return list(dict.fromkeys(mistakes))[:MAX_MISTAKES] or scenes
+
+
+def jobs_of(
+    photo: Photo, scenes: Mapping[str, Scene], path_template: str, now: datetime
+) -> list[Job] | Reason:
+    """The jobs of a photo as they are planned now, in the order of its scenes; or why there can be none."""
+    if any(character < " " for character in photo.key):
+        return Reason(code="InvalidKey", message="the photo's key contains control characters")
+    try:
+        jobs = [_job_of(photo, name, scene, path_template, now) for name, scene in scenes.items()]
+    except UnknownPlaceholderError as error:
+        # Of all names that a template may use, only the SKU's may be missing.
+        message = f"the path template {path_template} wants {error.unknown}, and the key holds none"
+        return Reason(code="NoSku", message=message)
+    paths = paths_of(jobs)
+    for path in paths:
+        if len(path.encode()) > MAX_KEY_BYTES:
+            message = f"the image's key would have more than {MAX_KEY_BYTES} bytes: {path}"
+            return Reason(code="KeyTooLong", message=message)
+        if paths.count(path) > 1:
+            return path_taken(path, photo.key)
+    return jobs
+
+
+def paths_of(jobs: Sequence[Job]) -> list[str]:
+    """All keys of the output bucket that one photo's jobs write to."""
+    return [path for path in (*(job.image_key for job in jobs), jobs[0].manifest_key) if path]
+
+
+def path_taken(path: str, owner: str) -> Reason:
+    """That something of another photo, or another scene, lives where an image would go."""
+    return Reason(code="PathTaken", message=f"{path} already belongs to the photo {owner}")
+
+
+def _job_of(photo: Photo, scene_name: str, scene: Scene, path_template: str, now: datetime) -> Job:
+    identity = job_id(photo, scene_name, scene.digest)
+    return Job(
+        job_id=identity,
+        state=JobState.PLANNED,
+        photo=photo,
+        scene=scene_name,
+        parameters=scene,
+        seed=scene.seed_for(identity),
+        image_key=image_key(path_template, photo, scene_name, scene.image_format),
+        manifest_key=manifest_key(path_template, photo),
+        created_at=now,
+        updated_at=now,
+        due_at=now + PLANNED_DUE,
+    )
 
 
 @dataclass(frozen=True)
@@ -74,7 +151,7 @@ class Planner:
             layers = governing_layers(
                 governing_keys(found.key, self.root.prefix), lambda key: self._scenes_file(found, key)
             )
-        except _WrongFileError as error:
+        except WrongFileError as error:
             return self._reject_scenes(found, error.mistakes)
         ignoring = ignored_by(found.key, layers)
         if ignoring:
@@ -86,11 +163,8 @@ class Planner:
             case Overwritten():
                 return self._end(found, JobState.SUPERSEDED, OVERWRITTEN)
         photo = read.photo.model_copy(update={"sku": sku_in(found.key, self.sku_pattern)})
-        if any(character < " " for character in photo.key):
-            message = "the photo's key contains control characters"
-            return self._end(photo, JobState.REJECTED, Reason(code="InvalidKey", message=message))
         staged = stage(photo.key, photo.sku, self.root, layers, read.metadata)
-        scenes = self._with_references(photo, staged)
+        scenes = complete(staged, lambda key: self.scenes.image(photo, key))
         if isinstance(scenes, list):
             return self._reject_scenes(photo, scenes)
         return self._plan(photo, scenes)
@@ -106,70 +180,20 @@ class Planner:
     def _scenes_file(self, photo: Photo, key: str) -> ScenesFile | None:
         found = self.scenes.scenes_file(photo, key)
         if isinstance(found, list):
-            raise _WrongFileError(found)
+            raise WrongFileError(found)
         return found
 
-    def _with_references(
-        self, photo: Photo, staged: Sequence[StagedScene] | Sequence[Mistake]
-    ) -> dict[str, Scene] | list[Mistake]:
-        """The scenes by name, with the images of the bucket that go along; or what is wrong."""
-        scenes: dict[str, Scene] = {}
-        mistakes: list[Mistake] = []
-        stored: dict[str, StoredImage | NoImage] = {}
-        for each in staged:
-            if isinstance(each, Mistake):
-                mistakes.append(each)
-                continue
-            for name, key in each.references.items():
-                found = stored[key] = stored.get(key) or self.scenes.image(photo, key)
-                if isinstance(found, NoImage):
-                    allowed = "a JPEG, PNG or WebP image in the same bucket"
-                    mistakes.append(each.values[name].mistake(f"{shown(key)} ({found.why})", allowed))
-            if not mistakes:
-                images = {key: image for key, image in stored.items() if isinstance(image, StoredImage)}
-                scenes[each.name] = each.scene(images)
-        return list(dict.fromkeys(mistakes))[:MAX_MISTAKES] or scenes
-
-    def _plan(self, photo: Photo, scenes: dict[str, Scene]) -> list[str] | Job:
-        try:
-            jobs = [self._planned(photo, name, scene) for name, scene in scenes.items()]
-        except UnknownPlaceholderError as error:
-            # Of all names that a template may use, only the SKU's may be missing.
-            message = f"the path template {self.path_template} wants {error.unknown}, and the key holds none"
-            return self._end(photo, JobState.REJECTED, Reason(code="NoSku", message=message))
-        paths = [*(job.image_key or "" for job in jobs), jobs[0].manifest_key or ""]
-        for path in paths:
-            if len(path.encode()) > MAX_KEY_BYTES:
-                message = f"the image's key would have more than {MAX_KEY_BYTES} bytes: {path}"
-                return self._end(photo, JobState.REJECTED, Reason(code="KeyTooLong", message=message))
-            if paths.count(path) > 1:
-                message = f"two images, or an image and the manifest, would go to {path}"
-                return self._end(photo, JobState.REJECTED, Reason(code="PathTaken", message=message))
+    def _plan(self, photo: Photo, scenes: Mapping[str, Scene]) -> list[str] | Job:
+        jobs = jobs_of(photo, scenes, self.path_template, self.now())
+        if isinstance(jobs, Reason):
+            return self._end(photo, JobState.REJECTED, jobs)
         match self.table.plan(photo, jobs):
             case Planned(planned):
                 return [job.job_id for job in planned]
             case PathOwned(path, owner):
-                message = f"{path} already belongs to the photo {owner}"
-                return self._end(photo, JobState.REJECTED, Reason(code="PathTaken", message=message))
+                return self._end(photo, JobState.REJECTED, path_taken(path, owner))
             case NewerKnown():
                 return self._end(photo, JobState.SUPERSEDED, NEWER_PHOTO)
-
-    def _planned(self, photo: Photo, scene_name: str, scene: Scene) -> Job:
-        now = self.now()
-        identity = job_id(photo, scene_name, scene.digest)
-        return Job(
-            job_id=identity,
-            state=JobState.PLANNED,
-            photo=photo,
-            scene=scene_name,
-            parameters=scene,
-            seed=scene.seed_for(identity),
-            image_key=image_key(self.path_template, photo, scene_name, scene.image_format),
-            manifest_key=manifest_key(self.path_template, photo),
-            created_at=now,
-            updated_at=now,
-            due_at=now + PLANNED_DUE,
-        )
 
     def _reject_scenes(self, photo: Photo, mistakes: Sequence[Mistake]) -> list[str] | Job:
         message = told(mistakes)[:MAX_REASON_CHARACTERS]
