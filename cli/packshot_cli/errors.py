@@ -11,3 +11,7 @@ class DemoError(Exception):
 
 class StackError(Exception):
     """Why a deployed stack cannot be worked on. Its text is one line for the person who tried."""
+
+
+class PhotosError(Exception):
+    """Why photos cannot be looked at, or sent. Its text is one line for the person who asked."""

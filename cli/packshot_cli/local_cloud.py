@@ -117,9 +117,8 @@ def local_cloud(
         if segmind_url is None:
             tell("Starting the Segmind emulator")
             api_key = api_key or secrets.token_urlsafe(24)
-            emulator = stack.enter_context(_emulator(emulator_seconds))
+            emulator, segmind_url = stack.enter_context(emulated_segmind(emulator_seconds, api_key))
             processes.append(emulator)
-            segmind_url = _ready_emulator(emulator, api_key)
         segmind_url = segmind_url.rstrip("/")
         ministack.wait_until(partial(_answers, f"{endpoint_url}/_ministack/health"), READY_WITHIN_SECONDS)
 
@@ -241,19 +240,19 @@ def _ministack(port: int, wait_scale: float) -> Iterator[tuple[Process, str]]:
 
 
 @contextmanager
-def _emulator(seconds: float) -> Iterator[Process]:
+def emulated_segmind(seconds: float, api_key: str) -> Iterator[tuple[Process, str]]:
+    """Run the emulator of Segmind's API until the block ends; its process and its URL.
+
+    Raises LocalCloudError.
+    """
     command = [sys.executable, "-m", "packshot_cli", "emulator", "--port", "0", "--seconds", str(seconds)]
     with running("Emulator", command, {}) as process:
-        yield process
-
-
-def _ready_emulator(emulator: Process, api_key: str) -> str:
-    """Wait for the emulator and give it its key, which others could read on a command line."""
-    emulator.wait_until(lambda: bool(_emulator_url(emulator.lines)), READY_WITHIN_SECONDS)
-    url = _emulator_url(emulator.lines)
-    with _direct() as http:
-        http.patch(f"{url}/_emulator/settings", json={"api_key": api_key}, timeout=10).raise_for_status()
-    return url
+        process.wait_until(lambda: bool(_emulator_url(process.lines)), READY_WITHIN_SECONDS)
+        url = _emulator_url(process.lines)
+        # Not on the command line, which others can read.
+        with _direct() as http:
+            http.patch(f"{url}/_emulator/settings", json={"api_key": api_key}, timeout=10).raise_for_status()
+        yield process, url
 
 
 def _emulator_url(lines: Iterable[str]) -> str:

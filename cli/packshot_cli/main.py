@@ -74,6 +74,85 @@ def emulator(
     )
 
 
+PARAMETERS = typer.Option(metavar="NAME=VALUE", help="A parameter of the stack; repeatable.")
+ROOT = typer.Option(help="The folder that stands for the bucket; the path itself by default.")
+STACK = typer.Option(help="A deployed stack, whose parameters count; the template's defaults otherwise.")
+REGION = typer.Option(help="Of the stack; as AWS's own environment says.")
+PROFILE = typer.Option(help="Of AWS; as AWS's own environment says.")
+
+
+@app.command()
+def explain(
+    path: Annotated[str, typer.Argument(metavar="PATH|s3://BUCKET/PREFIX", help="Photos, or one of them.")],
+    root: Annotated[Path | None, ROOT] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="All of it, for machines.")] = False,
+    bucket: Annotated[
+        str | None, typer.Option(help="Where it will be uploaded: seeds that are drawn follow from it.")
+    ] = None,
+    param: Annotated[list[str] | None, PARAMETERS] = None,
+    stack: Annotated[str | None, STACK] = None,
+    region: Annotated[str | None, REGION] = None,
+    profile: Annotated[str | None, PROFILE] = None,
+) -> None:
+    """Tell what photos would become, which file says so, and the price. 2 if any would be rejected."""
+    from packshot_cli.explain import Account, run
+
+    account = Account(stack, region, profile)
+    run(path=path, root=root, parameters=param or [], account=account, bucket=bucket, as_json=as_json)
+
+
+@app.command("try")
+def try_(
+    photo: Annotated[Path, typer.Argument(help="A photo on this machine.")],
+    scene: Annotated[str | None, typer.Option(help="Which of its scenes; the only one by default.")] = None,
+    root: Annotated[Path | None, ROOT] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Where the image goes; PHOTO-SCENE here by default.")
+    ] = None,
+    live: Annotated[
+        bool, typer.Option("--live", help="The real model, paid: needs SEGMIND_API_KEY. Asks first.")
+    ] = False,
+    param: Annotated[list[str] | None, PARAMETERS] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="With --live: do not ask before paying.")] = False,
+) -> None:
+    """Make one image now, and tell its seconds and its cost; with an emulated Segmind unless --live."""
+    from packshot_cli.trying import run
+
+    run(
+        photo=photo,
+        scene=scene,
+        root=root,
+        parameters=param or [],
+        output=output,
+        live=live,
+        force=force,
+        yes=yes,
+    )
+
+
+@app.command()
+def upload(
+    path: Annotated[Path, typer.Argument(help="A folder of photos, or one of them.")],
+    root: Annotated[Path | None, ROOT] = None,
+    only_accepted: Annotated[
+        bool, typer.Option("--only-accepted", help="Leave out what would be rejected.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before what will be paid.")] = False,
+    stack: Annotated[
+        str | None, typer.Option(help="Its name; samconfig.toml's, or packshot, by default.")
+    ] = None,
+    region: Annotated[str | None, REGION] = None,
+    profile: Annotated[str | None, PROFILE] = None,
+) -> None:
+    """Send photos to a deployed stack: images that go along and scenes files first. Tells the price."""
+    from packshot_cli.explain import Account
+    from packshot_cli.uploading import run
+
+    account = Account(stack, region, profile)
+    run(path=path, root=root, account=account, only_accepted=only_accepted, yes=yes)
+
+
 @app.command()
 def redrive(
     job: Annotated[list[str] | None, typer.Option(metavar="ID", help="This job; repeatable.")] = None,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.errors import MessageError
 from email.header import decode_header, make_header
 from fnmatch import fnmatchcase
@@ -50,6 +50,7 @@ OVERRIDE_PREFIX = "packshot-"
 VARIABLE_PREFIX = "packshot-var-"
 METADATA = "the photo's metadata"
 STACK = "the stack"
+KEY = "the photo's key"
 
 
 @dataclass(frozen=True)
@@ -91,12 +92,14 @@ class Layer:
 class StagedScene:
     """One job's scene, before the bucket was asked for the images that go along.
 
-    `values` are all parameters as they are sent; `references` the keys among them, by parameter.
+    `values` are all parameters as they are sent; `references` the keys among them, by parameter; `words` what
+    the placeholders in them stand for.
     """
 
     name: str
     values: Values
     references: Mapping[str, str]
+    words: Values
 
     def scene(self, stored: Mapping[str, StoredImage]) -> Scene:
         """The scene, with what stands in the bucket under each of its references."""
@@ -172,13 +175,12 @@ def stage(
     mistakes = list(_mistakes_between(scenes, said.named_in, root.max_jobs))
     if mistakes:
         return mistakes[:MAX_MISTAKES]
-    words = {name: value.value for name, value in {**said.variables, **variables}.items()}
-    words |= {"folder": folder_of(photo_key), "stem": stem_of(photo_key)} | ({"sku": sku} if sku else {})
+    words = {**said.variables, **variables, **_words_of(photo_key, sku)}
     staged: list[StagedScene] = []
     for name, values in scenes.items():
-        filled, references, wrong = _filled(values, words, root.prefix)
+        filled, wrong = _filled(StagedScene(name, values, {}, words), root.prefix)
         mistakes += wrong
-        staged += _variations(name, filled, references)
+        staged += _variations(filled)
     return list(dict.fromkeys(mistakes))[:MAX_MISTAKES] or staged
 
 
@@ -234,13 +236,18 @@ def _mistakes_between(scenes: Mapping[str, Values], named_in: str, max_jobs: int
             yield seed.mistake(str(seed.value), f"at most {MAX_SEED - more}, for {more + 1} variations")
 
 
-def _filled(
-    values: Values, words: Mapping[str, str], prefix: str
-) -> tuple[dict[str, Value], dict[str, str], list[Mistake]]:
-    """The values with their placeholders filled; the keys among them, by parameter; and what is wrong."""
-    filled, references, mistakes = dict(values), dict[str, str](), list[Mistake]()
+def _words_of(photo_key: str, sku: str | None) -> dict[str, Value]:
+    given = {"folder": folder_of(photo_key), "stem": stem_of(photo_key), "sku": sku}
+    return {name: Value(word, Source(KEY, f"{{{name}}}")) for name, word in given.items() if word is not None}
+
+
+def _filled(scene: StagedScene, prefix: str) -> tuple[StagedScene, list[Mistake]]:
+    """The scene with its placeholders filled and its references found; and what is wrong with it."""
+    words = {name: value.value for name, value in scene.words.items()}
+    filled, references, mistakes = dict(scene.values), dict[str, str](), list[Mistake]()
+    used: dict[str, Value] = {}
     for name in ("prompt", *REFERENCES):
-        value = values[name]
+        value = scene.values[name]
         if value.value is None:
             continue
         try:
@@ -257,7 +264,8 @@ def _filled(
             mistakes.append(value.mistake(shown(value.value), str(error)))
         else:
             filled[name] = Value(text, value.source)
-    return filled, references, mistakes
+            used |= {word: scene.words[word] for word in placeholders.names_in(value.value)}
+    return StagedScene(scene.name, filled, references, used), mistakes
 
 
 def _check_prompt(text: str) -> None:
@@ -283,14 +291,19 @@ def _key(text: str, folder: str, prefix: str) -> str:
     return key
 
 
-def _variations(name: str, values: Values, references: Mapping[str, str]) -> Iterator[StagedScene]:
+def _variations(scene: StagedScene) -> Iterator[StagedScene]:
     """A scene for each of its jobs; a seed that is given goes up by one from each to the next."""
-    count, seed = values.get("variations"), values["seed"]
-    plain = {name: value for name, value in values.items() if name != "variations"}
-    for number, job_name in enumerate(job_names({name: count.value if count else None})[name]):
-        given = seed.value is not None and seed.value >= 0
-        mine = Value(seed.value + number, seed.source) if given else seed
-        yield StagedScene(job_name, {**plain, "seed": mine}, references)
+    count, seed = scene.values.get("variations"), scene.values["seed"]
+    plain = {name: value for name, value in scene.values.items() if name != "variations"}
+    names = job_names({scene.name: count.value if count else None})[scene.name]
+    for number, name in enumerate(names):
+        mine = Value(seed.value + number, seed.source) if is_given(seed) else seed
+        yield replace(scene, name=name, values={**plain, "seed": mine})
+
+
+def is_given(seed: Value) -> bool:
+    """Whether a seed is one, and not to be drawn."""
+    return seed.value is not None and seed.value >= 0
 
 
 _PARTIAL_SCENE: TypeAdapter[PartialScene] = TypeAdapter(PartialScene)

@@ -1,0 +1,56 @@
+"""What a stack says of every photo, from its parameters: given ones, a deployed stack's, or the defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
+
+from packshot.settings import SceneSettings
+from packshot_cli.errors import PhotosError
+from packshot_cli.local_cloud import TEMPLATE_FILE, check_names, one_line
+from packshot_cli.stack import Stack
+
+
+@dataclass(frozen=True)
+class StackSettings:
+    """The part of a stack's settings that decides what photos become, and what that costs."""
+
+    scenes: SceneSettings
+    image_price_usd: float
+    image_price_date: str
+
+
+def stack_settings(given: Mapping[str, str]) -> StackSettings:
+    """The settings of a stack with these parameters, and the template's defaults for the others.
+
+    Raises PhotosError for a value, and LocalCloudError for a name, that the stack would refuse.
+    """
+    template = yaml_parse(TEMPLATE_FILE.read_text(encoding="utf-8"))
+    declared = template["Parameters"]
+    check_names(given, declared)
+    parameters = {name: str(given.get(name, declared[name].get("Default", ""))) for name in declared}
+    # The template itself says which parameter is which setting.
+    variables = template["Resources"]["SubmitFunction"]["Properties"]["Environment"]["Variables"]
+    referred = {name: value.get("Ref") for name, value in variables.items() if isinstance(value, dict)}
+    settings = {name: parameters[ref] for name, ref in referred.items() if ref in parameters}
+    try:
+        return StackSettings(
+            SceneSettings.model_validate(settings),
+            float(parameters["ImagePriceUsd"]),
+            parameters["ImagePriceDate"],
+        )
+    except ValidationError as error:
+        (problem, *_) = error.errors(include_url=False)
+        name = referred.get(str(problem["loc"][0]), problem["loc"][0])
+        raise PhotosError(one_line(f"{name}: {problem['msg']}")) from None
+    except ValueError:
+        raise PhotosError(f"ImagePriceUsd: {parameters['ImagePriceUsd']} is no number") from None
+
+
+def parameters_of(stack: Stack) -> dict[str, str]:
+    """The parameters that a deployed stack has. Raises ClientError."""
+    (found,) = stack.client("cloudformation").describe_stacks(StackName=stack.name)["Stacks"]
+    return {each["ParameterKey"]: each["ParameterValue"] for each in found.get("Parameters", [])}
