@@ -171,7 +171,7 @@ def test_looks_and_endings_end_before_their_functions() -> None:
 def test_a_job_that_works_is_not_taken_for_one_that_waits() -> None:
     """What the sweep looks at again has had its time, and that of the message before."""
     visibility = bound("template.yaml: Resources.UploadQueue.Properties.VisibilityTimeout")
-    for due in ("submitting.PLANNED_DUE", "submitting.SUBMITTED_DUE", "job_table.QUEUED_DUE"):
+    for due in ("planning.PLANNED_DUE", "submitting.SUBMITTED_DUE", "job_table.QUEUED_DUE"):
         assert bound(due) > visibility
 
 

@@ -71,7 +71,7 @@ def test_an_event_tells_all_that_is_known() -> None:
         request_id="request-1",
         inference_seconds=13.06,
         cost_usd=0.0891,
-        photo=a_photo(version_id="v7"),
+        photo=a_photo(version_id="v7", sku="RED-1"),
     )
     told = detail(job)
     assert told.pop("id")
@@ -84,6 +84,7 @@ def test_an_event_tells_all_that_is_known() -> None:
             "version_id": "v7",
             "etag": "9b2cf535f27731c974343645a3985328",
         },
+        "sku": "RED-1",
         "scene": "default",
         "attempt": 1,
         "image": image.model_dump(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -65,6 +66,7 @@ def test_a_finished_request_becomes_an_image_a_record_and_an_event(world: World)
         content_type="image/webp",
         width=80,
         height=60,
+        sha256=hashlib.sha256(data).hexdigest(),
     )
     assert world.images_made == {"shoes/red/default.webp": [data]}
     assert world.downloader.fetched == [OUTPUT_URL]

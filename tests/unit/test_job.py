@@ -152,7 +152,7 @@ def test_a_row_holds_what_others_rely_on_and_null_for_what_is_unknown() -> None:
         "updated_at",
         "due_at",
     }
-    assert set(row["photo"]) == {"bucket", "key", "version_id", "etag", "sha256", "sequencer", "bytes"}
+    assert set(row["photo"]) == {"bucket", "key", "version_id", "etag", "sha256", "sequencer", "bytes", "sku"}
     assert row["cost_usd"] is None
     assert row["inference_seconds"] is None
     assert row["due_at"] == "2026-03-14T09:30:00.000000Z"

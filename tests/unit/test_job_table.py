@@ -18,7 +18,18 @@ from hypothesis import strategies as st
 
 from packshot.gate import Gate, closed
 from packshot.job import EDGES, Image, Job, JobState, ParkedCause, Reason
-from packshot.job_table import OWED_DUE, QUEUED_DUE, JobTable, NewerKnown, PathOwned, Planned, Unmoved
+from packshot.job_table import (
+    OWED_DUE,
+    PLAN_SWAPS,
+    QUEUED_DUE,
+    JobTable,
+    NewerKnown,
+    PathOwned,
+    PhotoRow,
+    PlanContendedError,
+    Planned,
+    Unmoved,
+)
 from packshot.photo import comparable_sequencer
 from packshot.segmind_answers import Completed, request_outcome
 from tests.unit.aws import a_client, stubbed
@@ -90,36 +101,33 @@ def test_a_job_that_is_not_there_is_none(stub: Stubber, table: JobTable) -> None
 # -- plan --
 
 
-def planned_writes() -> list[dict[str, Any]]:
+class InAnyOrder(list[str]):
+    """Equals a list of the same things: a set has no order."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, list) and sorted(other) == sorted(self)
+
+    __hash__ = None
+
+
+def photo_writes(*jobs: Job) -> list[dict[str, Any]]:
+    """What stands of a photo and of the upload that told of it."""
     photo = PLANNED.photo
     return [
         {
             "Update": {
                 "TableName": "jobs",
                 "Key": {"pk": {"S": "photo#photos/shoes/red.jpg"}},
-                "UpdateExpression": "SET photo = :photo, newest_sequencer = :sequencer, open_jobs = :jobs",
+                "UpdateExpression": (
+                    "SET photo = :photo, newest_sequencer = :sequencer, jobs = :jobs, open_jobs = :open"
+                ),
                 "ConditionExpression": "attribute_not_exists(pk) OR newest_sequencer <= :sequencer",
                 "ExpressionAttributeValues": {
                     ":photo": serialize(photo.model_dump()),
                     ":sequencer": {"S": "0055AED6DCD90281E5".ljust(64, "0")},
-                    ":jobs": {"SS": [JOB_ID]},
+                    ":jobs": {"L": [{"S": job.job_id} for job in jobs]},
+                    ":open": {"SS": InAnyOrder(job.job_id for job in jobs)},
                 },
-            }
-        },
-        {
-            "Update": {
-                "TableName": "jobs",
-                "Key": {"pk": {"S": "path#shoes/red/default.webp"}},
-                "UpdateExpression": "SET photo_owner = :owner",
-                "ConditionExpression": "attribute_not_exists(pk) OR photo_owner = :owner",
-                "ExpressionAttributeValues": {":owner": {"S": "photos/shoes/red.jpg"}},
-            }
-        },
-        {
-            "Put": {
-                "TableName": "jobs",
-                "Item": item(PLANNED),
-                "ConditionExpression": "attribute_not_exists(pk)",
             }
         },
         {
@@ -127,11 +135,55 @@ def planned_writes() -> list[dict[str, Any]]:
                 "TableName": "jobs",
                 "Item": {
                     "pk": {"S": "upload#photos/shoes/red.jpg#0055AED6DCD90281E5"},
-                    "jobs": {"SS": [JOB_ID]},
+                    "jobs": {"L": [{"S": job.job_id} for job in jobs]},
                 },
+                "ConditionExpression": "attribute_not_exists(pk)",
             }
         },
     ]
+
+
+def path_write(path: str) -> dict[str, Any]:
+    return {
+        "Update": {
+            "TableName": "jobs",
+            "Key": {"pk": {"S": f"path#{path}"}},
+            "UpdateExpression": "SET photo_owner = :owner",
+            "ConditionExpression": "attribute_not_exists(pk) OR photo_owner = :owner",
+            "ExpressionAttributeValues": {":owner": {"S": "photos/shoes/red.jpg"}},
+        }
+    }
+
+
+def new_job_write(job: Job) -> dict[str, Any]:
+    return {
+        "Put": {"TableName": "jobs", "Item": item(job), "ConditionExpression": "attribute_not_exists(pk)"}
+    }
+
+
+def known_job_write(job: Job) -> dict[str, Any]:
+    """A job that stood before becomes the planned photo's."""
+    return {
+        "Update": {
+            "TableName": "jobs",
+            "Key": {"pk": {"S": f"job#{job.job_id}"}},
+            "UpdateExpression": "SET photo = :photo, manifest_key = :manifest, uploaded_again = :again",
+            "ConditionExpression": "attribute_exists(pk)",
+            "ExpressionAttributeValues": {
+                ":manifest": {"S": "shoes/red/manifest.json"},
+                ":photo": serialize(PLANNED.photo.model_dump()),
+                ":again": {"BOOL": True},
+            },
+        }
+    }
+
+
+IMAGE_PATH, MANIFEST_PATH = path_write("shoes/red/default.webp"), path_write("shoes/red/manifest.json")
+
+
+def planned_writes() -> list[dict[str, Any]]:
+    """The plan of a photo that nobody knew."""
+    return [*photo_writes(PLANNED), IMAGE_PATH, MANIFEST_PATH, new_job_write(PLANNED)]
 
 
 def test_a_photo_its_paths_and_its_jobs_are_written_all_or_nothing(stub: Stubber, table: JobTable) -> None:
@@ -140,59 +192,218 @@ def test_a_photo_its_paths_and_its_jobs_are_written_all_or_nothing(stub: Stubber
 
 
 def cancelled(stub: Stubber, *codes: str) -> None:
+    """A plan is refused; the codes are of its writes, in order."""
     stub.add_client_error(
         "transact_write_items",
         "TransactionCanceledException",
-        modeled_fields={"CancellationReasons": [{"Code": code} for code in (*codes, "None")]},
+        modeled_fields={"CancellationReasons": [{"Code": code} for code in codes]},
     )
 
 
-FAILED = "ConditionalCheckFailed"
+def get_jobs(stub: Stubber, asked: list[str], *found: Job) -> None:
+    stub.add_response(
+        "batch_get_item",
+        {"Responses": {"jobs": [item(job) for job in found]}, "UnprocessedKeys": {}},
+        {
+            "RequestItems": {
+                "jobs": {
+                    "Keys": [{"pk": {"S": f"job#{job_id}"}} for job_id in asked],
+                    "ConsistentRead": True,
+                }
+            }
+        },
+    )
 
 
-def test_a_plan_that_was_made_before_is_found(stub: Stubber, table: JobTable) -> None:
+def get_upload(stub: Stubber, *job_ids: str) -> None:
+    found = {"jobs": serialize(list(job_ids))} if job_ids else None
+    get_item(stub, "upload#photos/shoes/red.jpg#0055AED6DCD90281E5", found)
+
+
+OK, FAILED = "None", "ConditionalCheckFailed"
+
+
+def test_an_upload_that_was_planned_before_has_the_jobs_that_it_had(stub: Stubber, table: JobTable) -> None:
     standing = PLANNED.model_copy(update={"state": JobState.PARKED, "attempt": 1})
-    cancelled(stub, "None", "None", FAILED)
-    get_item(stub, f"job#{JOB_ID}", item(standing))
+    cancelled(stub, OK, FAILED, OK, OK, FAILED)
+    get_upload(stub, JOB_ID)
+    get_jobs(stub, [JOB_ID], standing)
     assert table.plan(PLANNED.photo, [PLANNED]) == Planned((standing,))
 
 
-def test_a_plan_that_was_made_before_is_found_though_a_newer_photo_came(
-    stub: Stubber, table: JobTable
+@pytest.mark.parametrize("photo_code", [OK, FAILED])
+@pytest.mark.parametrize("path_code", [OK, FAILED])
+def test_an_upload_that_was_planned_before_is_not_planned_anew_whatever_is_different_now(
+    stub: Stubber, table: JobTable, photo_code: str, path_code: str
 ) -> None:
-    cancelled(stub, FAILED, "None", FAILED)
-    get_item(stub, f"job#{JOB_ID}", item(PLANNED))
+    """Another scene is asked for now, whose path is taken, and a newer photo may have come."""
+    before = PLANNED.model_copy(update={"job_id": "e" * 32, "scene": "before"})
+    cancelled(stub, photo_code, FAILED, path_code, OK, OK)
+    get_upload(stub, before.job_id)
+    get_jobs(stub, [before.job_id], before)
+    assert table.plan(PLANNED.photo, [PLANNED]) == Planned((before,))
+
+
+def test_a_plan_of_jobs_that_stand_is_found_though_a_newer_photo_came(stub: Stubber, table: JobTable) -> None:
+    cancelled(stub, FAILED, OK, OK, OK, FAILED)
+    get_jobs(stub, [JOB_ID], PLANNED)
     assert table.plan(PLANNED.photo, [PLANNED]) == Planned((PLANNED,))
 
 
+EARLIER = PLANNED.photo.model_copy(update={"sequencer": "0054", "etag": "old"})
+STOOD = PLANNED.model_copy(
+    update={"state": JobState.COMPLETED, "photo": EARLIER, "manifest_key": None, "image_key": "old.webp"}
+)
+AGAIN = STOOD.model_copy(
+    update={"photo": PLANNED.photo, "manifest_key": PLANNED.manifest_key, "uploaded_again": True}
+)
+
+
 def test_the_same_photo_again_is_the_newest_with_the_job_that_it_has(stub: Stubber, table: JobTable) -> None:
-    earlier = PLANNED.photo.model_copy(update={"sequencer": "0054", "etag": "old"})
-    standing = PLANNED.model_copy(update={"state": JobState.COMPLETED, "photo": earlier})
-    cancelled(stub, "None", "None", FAILED)
-    get_item(stub, f"job#{JOB_ID}", item(standing))
-    photo_write, _, _, upload_write = planned_writes()
-    job_write = {
-        "Update": {
-            "TableName": "jobs",
-            "Key": KEY,
-            "UpdateExpression": "SET photo = :photo, uploaded_again = :again",
-            "ExpressionAttributeValues": {
-                ":photo": serialize(PLANNED.photo.model_dump()),
-                ":again": {"BOOL": True},
-            },
-        }
-    }
-    stub.add_response("transact_write_items", {}, {"TransactItems": [photo_write, job_write, upload_write]})
-    again = standing.model_copy(update={"photo": PLANNED.photo, "uploaded_again": True})
-    assert table.plan(PLANNED.photo, [PLANNED]) == Planned((again,))
+    """Its image stays where it is, so no path of it is asked for; its manifest may go elsewhere now."""
+    cancelled(stub, OK, OK, OK, OK, FAILED)
+    get_jobs(stub, [JOB_ID], STOOD)
+    writes = [*photo_writes(PLANNED), MANIFEST_PATH, known_job_write(PLANNED)]
+    stub.add_response("transact_write_items", {}, {"TransactItems": writes})
+    assert table.plan(PLANNED.photo, [PLANNED]) == Planned((AGAIN,))
+
+
+BEACH = a_job(
+    JobState.PLANNED,
+    job_id="f" * 32,
+    scene="beach",
+    image_key="shoes/red/beach.webp",
+    attempt=0,
+    due_at=START + timedelta(minutes=15),
+)
+
+
+def test_a_photo_of_several_scenes_is_one_plan_in_their_order(stub: Stubber, table: JobTable) -> None:
+    writes = [
+        *photo_writes(BEACH, PLANNED),
+        path_write("shoes/red/beach.webp"),
+        IMAGE_PATH,
+        MANIFEST_PATH,
+        new_job_write(BEACH),
+        new_job_write(PLANNED),
+    ]
+    stub.add_response("transact_write_items", {}, {"TransactItems": writes})
+    assert table.plan(PLANNED.photo, [BEACH, PLANNED]) == Planned((BEACH, PLANNED))
+
+
+@pytest.mark.parametrize("order", [[PLANNED, BEACH], [BEACH, PLANNED]])
+def test_of_several_jobs_those_that_stand_are_kept_and_those_that_are_missing_are_made(
+    stub: Stubber, table: JobTable, order: list[Job]
+) -> None:
+    cancelled(stub, OK, OK, OK, OK, OK, *(FAILED if job == PLANNED else OK for job in order))
+    get_jobs(stub, [job.job_id for job in order], STOOD)
+    writes = [
+        *photo_writes(*order),
+        path_write("shoes/red/beach.webp"),
+        MANIFEST_PATH,
+        new_job_write(BEACH),
+        known_job_write(PLANNED),
+    ]
+    stub.add_response("transact_write_items", {}, {"TransactItems": writes})
+    planned = tuple(AGAIN if job == PLANNED else BEACH for job in order)
+    assert table.plan(PLANNED.photo, order) == Planned(planned)
 
 
 def test_the_same_photo_again_gives_way_to_a_newer_one(stub: Stubber, table: JobTable) -> None:
     standing = PLANNED.model_copy(update={"photo": PLANNED.photo.model_copy(update={"sequencer": "0054"})})
-    cancelled(stub, "None", "None", FAILED)
-    get_item(stub, f"job#{JOB_ID}", item(standing))
-    cancelled(stub, FAILED, "None")
+    cancelled(stub, OK, OK, OK, OK, FAILED)
+    get_jobs(stub, [JOB_ID], standing)
+    cancelled(stub, FAILED, OK, OK, OK)
+    get_jobs(stub, [JOB_ID], standing)
     assert table.plan(PLANNED.photo, [PLANNED]) == Planned((standing,))
+
+
+def test_an_older_photo_one_of_whose_jobs_is_missing_is_not_planned(stub: Stubber, table: JobTable) -> None:
+    cancelled(stub, FAILED, OK, OK, OK, OK, FAILED, OK)
+    get_jobs(stub, [JOB_ID, BEACH.job_id], STOOD)
+    assert table.plan(PLANNED.photo, [PLANNED, BEACH]) == NewerKnown()
+
+
+def test_two_uploads_of_one_photo_at_once_are_both_planned(stub: Stubber, table: JobTable) -> None:
+    """The other plans the first job between our looks, and then the second: we take both as they are."""
+    cancelled(stub, OK, OK, OK, OK, OK, FAILED, OK)
+    get_jobs(stub, [JOB_ID, BEACH.job_id], STOOD)
+    cancelled(stub, OK, OK, OK, OK, FAILED, OK)
+    get_jobs(stub, [JOB_ID, BEACH.job_id], STOOD, BEACH)
+    writes = [
+        *photo_writes(PLANNED, BEACH),
+        MANIFEST_PATH,
+        known_job_write(PLANNED),
+        known_job_write(BEACH),
+    ]
+    stub.add_response("transact_write_items", {}, {"TransactItems": writes})
+    beach_again = BEACH.model_copy(update={"uploaded_again": True})
+    assert table.plan(PLANNED.photo, [PLANNED, BEACH]) == Planned((AGAIN, beach_again))
+
+
+def test_a_plan_that_others_keep_crossing_is_given_up_for_now(stub: Stubber, table: JobTable) -> None:
+    """A job comes and goes: somebody clears the table meanwhile."""
+    for number in range(PLAN_SWAPS):
+        stands = number % 2 == 0
+        cancelled(stub, *([OK, OK, OK, OK, FAILED] if stands else [OK, OK, OK, FAILED]))
+        get_jobs(stub, [JOB_ID], *([STOOD] if stands else []))
+    with pytest.raises(PlanContendedError, match=re.escape("shoes/red.jpg")):
+        table.plan(PLANNED.photo, [PLANNED])
+
+
+# -- the photo's row --
+
+PHOTO_KEY = {"pk": {"S": "photo#photos/shoes/red.jpg"}}
+
+
+def closing(job_id: str) -> dict[str, Any]:
+    return {
+        "TableName": "jobs",
+        "Key": PHOTO_KEY,
+        "UpdateExpression": "DELETE open_jobs :job",
+        "ConditionExpression": "newest_sequencer = :sequencer",
+        "ExpressionAttributeValues": {
+            ":job": {"SS": [job_id]},
+            ":sequencer": {"S": "0055AED6DCD90281E5".ljust(64, "0")},
+        },
+        "ReturnValues": "ALL_NEW",
+    }
+
+
+@pytest.mark.parametrize("still_open", [[], [BEACH.job_id]])
+def test_a_job_that_ended_is_taken_out_of_its_photos_open_ones(
+    stub: Stubber, table: JobTable, still_open: list[str]
+) -> None:
+    row = {
+        **PHOTO_KEY,
+        "photo": serialize(PLANNED.photo.model_dump()),
+        "newest_sequencer": {"S": "0055AED6DCD90281E5".ljust(64, "0")},
+        "jobs": serialize([JOB_ID, BEACH.job_id]),
+        # DynamoDB keeps no empty set.
+        **({"open_jobs": {"SS": still_open}} if still_open else {}),
+    }
+    stub.add_response("update_item", {"Attributes": row}, closing(JOB_ID))
+    assert table.close(PLANNED) == PhotoRow(PLANNED.photo, (JOB_ID, BEACH.job_id), frozenset(still_open))
+
+
+def test_a_job_of_a_photo_that_is_not_the_newest_closes_nothing(stub: Stubber, table: JobTable) -> None:
+    refused(stub, "update_item")
+    assert table.close(PLANNED) is None
+
+
+def test_jobs_are_read_in_the_order_that_was_asked_for(stub: Stubber, table: JobTable) -> None:
+    wanted = [BEACH.job_id, "a" * 32, JOB_ID]
+    get_jobs(stub, wanted, PLANNED, BEACH)
+    assert table.get_all(wanted) == [BEACH, PLANNED]
+
+
+def test_jobs_that_were_held_back_are_asked_for_again(stub: Stubber, table: JobTable) -> None:
+    keys = {"jobs": {"Keys": [KEY], "ConsistentRead": True}}
+    whole = {"jobs": {"Keys": [KEY, {"pk": {"S": f"job#{BEACH.job_id}"}}], "ConsistentRead": True}}
+    held_back = {"Responses": {"jobs": [item(BEACH)]}, "UnprocessedKeys": keys}
+    stub.add_response("batch_get_item", held_back, {"RequestItems": whole})
+    stub.add_response("batch_get_item", {"Responses": {"jobs": [item(PLANNED)]}}, {"RequestItems": keys})
+    assert table.get_all([JOB_ID, BEACH.job_id]) == [PLANNED, BEACH]
 
 
 @pytest.mark.parametrize(
@@ -219,17 +430,17 @@ def test_photos_are_ordered_by_their_sequencers(
 
 @pytest.mark.parametrize("jobs", [[JOB_ID], ["b" * 32, "a" * 32]])
 def test_an_upload_knows_what_it_was_planned_with(stub: Stubber, table: JobTable, jobs: list[str]) -> None:
-    get_item(stub, "upload#photos/shoes/red.jpg#0055AED6DCD90281E5", {"jobs": {"SS": jobs}})
-    assert table.planned_for(PLANNED.photo) == sorted(jobs)
+    get_upload(stub, *jobs)
+    assert table.planned_for(PLANNED.photo) == jobs
 
 
 def test_an_upload_that_was_never_planned_knows_none(stub: Stubber, table: JobTable) -> None:
-    get_item(stub, "upload#photos/shoes/red.jpg#0055AED6DCD90281E5", None)
+    get_upload(stub)
     assert table.planned_for(PLANNED.photo) == []
 
 
 def test_the_newest_photos_finished_jobs_are_looked_at_again(stub: Stubber, table: JobTable) -> None:
-    newest = {"newest_sequencer": {"S": comparable_sequencer("0056")}, "open_jobs": {"SS": [JOB_ID]}}
+    newest = {"newest_sequencer": {"S": comparable_sequencer("0056")}, "jobs": {"L": [{"S": JOB_ID}]}}
     for _ in range(2):
         get_item(stub, "photo#photos/shoes/red.jpg", newest)
     finished = a_job(JobState.COMPLETED)
@@ -297,31 +508,32 @@ def test_the_gate_reads_back(stub: Stubber, table: JobTable) -> None:
     assert table.gate() == closed_gate
 
 
-def test_an_older_photo_is_not_planned(stub: Stubber, table: JobTable) -> None:
-    cancelled(stub, FAILED, "None", "None")
-    get_item(stub, f"job#{JOB_ID}", None)
-    assert table.plan(PLANNED.photo, [PLANNED]) == NewerKnown()
-
-
-@pytest.mark.parametrize("photo_code", ["None", FAILED])
-@pytest.mark.parametrize("job_code", ["None", FAILED])
+@pytest.mark.parametrize("photo_code", [OK, FAILED])
+@pytest.mark.parametrize("job_code", [OK, FAILED])
+@pytest.mark.parametrize(
+    ("codes", "path"),
+    [
+        ([FAILED, OK], "shoes/red/default.webp"),
+        ([OK, FAILED], "shoes/red/manifest.json"),
+        ([FAILED, FAILED], "shoes/red/default.webp"),
+    ],
+)
 def test_a_path_that_has_an_owner_is_told_with_its_owner(
-    stub: Stubber, table: JobTable, photo_code: str, job_code: str
+    stub: Stubber, table: JobTable, photo_code: str, job_code: str, codes: list[str], path: str
 ) -> None:
-    cancelled(stub, photo_code, FAILED, job_code)
-    owner = {"pk": {"S": "path#shoes/red/default.webp"}, "photo_owner": {"S": "photos/shoes/red.png"}}
-    get_item(stub, "path#shoes/red/default.webp", owner)
-    assert table.plan(PLANNED.photo, [PLANNED]) == PathOwned("shoes/red/default.webp", "photos/shoes/red.png")
+    cancelled(stub, photo_code, OK, *codes, job_code)
+    get_jobs(stub, [JOB_ID])
+    owner = {"pk": {"S": f"path#{path}"}, "photo_owner": {"S": "photos/shoes/red.png"}}
+    get_item(stub, f"path#{path}", owner)
+    assert table.plan(PLANNED.photo, [PLANNED]) == PathOwned(path, "photos/shoes/red.png")
 
 
 def test_the_path_that_is_owned_is_found_among_several_scenes(stub: Stubber, table: JobTable) -> None:
-    other = a_job(
-        JobState.PLANNED, job_id="f" * 32, scene="beach", image_key="shoes/red/beach.webp", due_at=START
-    )
-    cancelled(stub, "None", "None", "None", FAILED, "None")
+    cancelled(stub, OK, OK, OK, FAILED, OK, OK, OK)
+    get_jobs(stub, [JOB_ID, BEACH.job_id])
     owner = {"pk": {"S": "path#shoes/red/beach.webp"}, "photo_owner": {"S": "photos/shoes/red.png"}}
     get_item(stub, "path#shoes/red/beach.webp", owner)
-    assert table.plan(PLANNED.photo, [PLANNED, other]) == PathOwned(
+    assert table.plan(PLANNED.photo, [PLANNED, BEACH]) == PathOwned(
         "shoes/red/beach.webp", "photos/shoes/red.png"
     )
 
@@ -330,7 +542,7 @@ def test_the_path_that_is_owned_is_found_among_several_scenes(stub: Stubber, tab
     "code", ["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded", "ValidationError"]
 )
 def test_a_plan_that_met_another_writer_is_tried_again(stub: Stubber, table: JobTable, code: str) -> None:
-    cancelled(stub, FAILED, "None", code)
+    cancelled(stub, FAILED, OK, OK, OK, code)
     with pytest.raises(ClientError):
         table.plan(PLANNED.photo, [PLANNED])
 

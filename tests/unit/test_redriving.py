@@ -265,7 +265,7 @@ def test_a_wrong_output_is_fetched_again_days_later_without_another_request(worl
     assert (job.state, job.attempt, job.error, job.output_url) == (JobState.COMPLETED, 2, None, None)
     assert (job.inference_seconds, job.cost_usd) == (13.06, 0.0891)
     assert len(world.segmind.posted) == 1
-    assert world.bus.told == ["Scene Failed", "Scene Generated"]
+    assert world.bus.told == ["Scene Failed", "Photo Completed", "Scene Generated", "Photo Completed"]
 
 
 def test_an_output_that_stays_wrong_is_paid_for_again_when_asked_twice(world: World) -> None:
@@ -307,7 +307,8 @@ def test_a_failed_request_is_made_again_with_the_same_seed(world: World) -> None
     assert one.prompt == other.prompt
     job = finishes(world, DONE)
     assert (job.state, job.attempt) == (JobState.COMPLETED, 2)
-    assert len(world.bus.ids) == 2
+    assert world.bus.told == ["Scene Failed", "Photo Completed", "Scene Generated", "Photo Completed"]
+    assert len(world.bus.ids) == 4
 
 
 def test_what_was_surely_not_accepted_gets_all_its_attempts_anew(world: World) -> None:

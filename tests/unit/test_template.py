@@ -236,6 +236,7 @@ ALLOWED = {
         "s3:ListBucket",
         "s3:PutObject",
         "dynamodb:GetItem",
+        "dynamodb:BatchGetItem",
         "dynamodb:PutItem",
         "dynamodb:UpdateItem",
         "sqs:SendMessage",
@@ -248,6 +249,7 @@ ALLOWED = {
     "CheckStatusFunction": {"secretsmanager:GetSecretValue"},
     "FinalizeFunction": {
         "dynamodb:GetItem",
+        "dynamodb:BatchGetItem",
         "dynamodb:UpdateItem",
         "s3:GetObject",
         "s3:ListBucket",
