@@ -55,7 +55,7 @@ def test_a_late_older_image_is_never_the_current_one_and_is_kept(world: World) -
     assert late.image is not None
     assert late.image.key == ASIDE
     assert world.images_made == {KEY: [IMAGE["B"]], ASIDE: [IMAGE["A"]]}
-    assert world.bus.told == ["Scene Generated", "Scene Superseded"]
+    assert world.bus.told == ["Scene Generated", "Photo Completed", "Scene Superseded"]
 
 
 def test_images_in_order_follow_each_other(world: World) -> None:
@@ -74,8 +74,8 @@ def test_a_then_b_then_a_again_ends_with_the_image_of_a_and_without_a_request(wo
     assert (again.job_id, again.state) == (first.job_id, JobState.COMPLETED)
     assert again.image is not None
     assert again.image.version_id == "version-3"
-    assert world.bus.told == ["Scene Generated"] * 3
-    assert len(world.bus.ids) == 3
+    assert world.bus.told == ["Scene Generated", "Photo Completed"] * 3
+    assert len(world.bus.ids) == 6
 
 
 def test_a_again_comes_back_from_where_its_late_image_was_kept(world: World) -> None:
@@ -107,8 +107,11 @@ def test_a_again_whose_ending_was_not_told_yet_wins_over_b(world: World) -> None
     again = uploads(world, "A", 3)
     assert again.state is JobState.COMPLETED
     assert current(world) == IMAGE["A"]
-    assert world.bus.told == ["Scene Generated"] * 3
-    assert len(world.bus.ids) == 3
+    assert world.bus.told == [
+        *("Scene Generated", "Photo Completed"),
+        *("Scene Generated", "Scene Generated", "Photo Completed"),
+    ]
+    assert len(world.bus.ids) == 5
 
 
 def test_a_again_takes_its_place_though_a_still_newer_photo_comes_to_nothing(world: World) -> None:
@@ -149,7 +152,8 @@ def test_the_same_upload_told_twice_changes_nothing(world: World) -> None:
     for _ in range(2):
         uploads(world, "A", 1)
     assert world.images_made == {KEY: [IMAGE["A"]]}
-    assert len(world.bus.ids) == 1
+    assert set(world.bus.told) == {"Scene Generated", "Photo Completed"}
+    assert len(world.bus.ids) == 2
     assert len(world.segmind.posted) == 1
 
 
@@ -159,7 +163,8 @@ def test_the_same_bytes_again_cost_nothing_and_say_so(world: World) -> None:
     assert again.state is JobState.COMPLETED
     assert again.photo.sequencer == "000002"
     assert len(world.segmind.posted) == 1
-    assert world.bus.told == ["Scene Generated"] * 2
+    assert world.bus.told == ["Scene Generated", "Photo Completed"] * 2
+    assert len(world.bus.ids) == 4
     assert current(world) == IMAGE["A"]
     assert first.job_id == again.job_id
 

@@ -40,6 +40,13 @@ class Announcer:
         self.tell(job)
         return self.table.settle(job)
 
+    def announce_before(self, job: Job) -> Job:
+        """The same of a job that is gone on with at once: its photo is told of only where that leads to."""
+        if job.uploaded_again:
+            self.bus.announce(job)
+            return self.table.settle(job)
+        return self.announce(job)
+
     def tell(self, job: Job) -> None:
         """Tell of the state of a job, perhaps not for the first time. Raises as `announce` does."""
         self.bus.announce(job)
