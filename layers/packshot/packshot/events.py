@@ -224,14 +224,9 @@ def scenes_rejected_event(uploaded: Photo, mistakes: Sequence[Mistake]) -> Event
         reason=Reason(code=INVALID_SCENE, message=told(mistakes)[:MAX_REASON_CHARACTERS]),
         mistakes=[EventMistake(path=each.path, found=each.found, allowed=each.allowed) for each in mistakes],
     )
-    while len((text := detail.model_dump_json()).encode()) > MAX_DETAIL_BYTES:
-        if len(detail.mistakes) > 1:
-            detail.mistakes.pop()
-        else:
-            # The file's key may be long, and it is in the words too.
-            words = detail.reason.message[: len(detail.reason.message) // 2]
-            detail.reason = detail.reason.model_copy(update={"message": words})
-    return Event("Scenes Rejected", text)
+    while len(detail.model_dump_json().encode()) > MAX_DETAIL_BYTES and len(detail.mistakes) > 1:
+        detail.mistakes.pop()
+    return Event("Scenes Rejected", _bounded(detail))
 
 
 def _short(reason: Reason | None) -> Reason | None:
@@ -273,7 +268,7 @@ def _id(fact: list[Any]) -> str:
     return hashlib.sha256(json.dumps(fact).encode()).hexdigest()[:32]
 
 
-def _bounded(detail: Detail) -> str:
+def _bounded(detail: Detail | ScenesRejectedDetail) -> str:
     """The detail as JSON of at most 10 kB: only the words of the reason can be long, so they give way."""
     text = detail.model_dump_json()
     excess = len(text.encode()) - MAX_DETAIL_BYTES

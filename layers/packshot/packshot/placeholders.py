@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from string import Formatter
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_SHOWN_CHARACTERS = 40
 _ALLOWED = "{name} of lower-case letters, digits and _; a brace that is meant is written twice, {{ or }}"
 
 
 class PlaceholderError(ValueError):
     """A text whose braces make no placeholders; the message says what is allowed."""
+
+    def __init__(self, found: str) -> None:
+        super().__init__(_ALLOWED)
+        self.found = found
 
 
 class UnknownPlaceholderError(Exception):
@@ -48,8 +54,8 @@ def _pieces(text: str) -> list[tuple[str, str | None]]:
     try:
         pieces = list(Formatter().parse(text))
     except ValueError:
-        raise PlaceholderError(_ALLOWED) from None
+        raise PlaceholderError("a brace on its own, { or }") from None
     for _, name, form, conversion in pieces:
         if name is not None and (form or conversion or not _NAME.fullmatch(name)):
-            raise PlaceholderError(_ALLOWED)
+            raise PlaceholderError(json.dumps(f"{{{name[:_SHOWN_CHARACTERS]}}}"))
     return [(literal, name) for literal, name, _, _ in pieces]

@@ -42,7 +42,12 @@ def https_only(url: str) -> str:
     return url
 
 
-HttpsUrl = Annotated[str, Field(max_length=MAX_URL_CHARACTERS), AfterValidator(https_only)]
+HttpsUrl = Annotated[
+    str,
+    # For whoever reads the schema; the validator says it in words.
+    Field(max_length=MAX_URL_CHARACTERS, json_schema_extra={"pattern": f"^https://{_URL.pattern}$"}),
+    AfterValidator(https_only),
+]
 
 # The parameters, for all that is made of them: scenes, requests, and what a scenes file may hold.
 Prompt = Annotated[

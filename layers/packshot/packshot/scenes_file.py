@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -37,6 +38,7 @@ MAX_MISTAKES = 20
 # What the photo's own key tells.
 OF_THE_KEY = ("folder", "stem", "sku")
 _SHOWN_CHARACTERS = 100
+_PATH_CHARACTERS = 300
 
 
 @dataclass(frozen=True)
@@ -70,8 +72,18 @@ def _template(text: str) -> str:
     return text
 
 
+def checked_reference(text: str) -> str:
+    """An image that goes along, as it is. Raises ValueError where it is too long, or no URL with https."""
+    if len(text) > MAX_URL_CHARACTERS:
+        raise ValueError(f"a text of 1 to {MAX_URL_CHARACTERS} characters")
+    try:
+        return https_only(text) if is_reference_url(text) else text
+    except ValueError as error:
+        raise ValueError(f"{error}, or a key in the same bucket") from None
+
+
 def _reference(text: str) -> str:
-    return _template(https_only(text) if is_reference_url(text) else text)
+    return _template(checked_reference(text))
 
 
 def _free_name(name: str) -> str:
@@ -91,7 +103,16 @@ PromptTemplate = Annotated[
     AfterValidator(_template),
 ]
 ReferenceTemplate = Annotated[
-    Annotated[str, Field(min_length=1, max_length=MAX_URL_CHARACTERS), AfterValidator(_reference)] | None,
+    Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=MAX_URL_CHARACTERS,
+            json_schema_extra={"pattern": "^(https://|(?!.*://))"},
+        ),
+        AfterValidator(_reference),
+    ]
+    | None,
     Field(
         description="An image that goes along: an https:// URL, or a key in the same bucket, relative to"
         " the folder of this file; {placeholders} stand for variables."
@@ -152,19 +173,27 @@ class ScenesFile(BaseModel):
     defaults: Annotated[PartialScene, Field(description="For every scene that does not say otherwise.")] = {}
     variables: Annotated[
         dict[VariableName, VariableValue],
-        Field(max_length=100, description="What {placeholders} stand for."),
+        Field(
+            max_length=100,
+            description="What {placeholders} stand for.",
+            json_schema_extra={
+                "additionalProperties": False,
+                "propertyNames": {"not": {"enum": list(OF_THE_KEY)}},
+            },
+        ),
     ] = {}
     scenes: Annotated[
         dict[SceneName, SceneEntry],
         Field(
-            max_length=100, description="By name. One of the same name above is replaced. None: `default`."
+            max_length=100,
+            description="By name. One of the same name above is replaced. None: `default`.",
+            json_schema_extra={"additionalProperties": False},
         ),
     ] = {}
 
 
 PARAMETERS: Mapping[str, Any] = TypeAdapter(PartialScene).json_schema()["properties"]
-_SCENES_FILE_NAMES = [field.alias or name for name, field in ScenesFile.model_fields.items()]
-_SCENE_NAMES = [*PARAMETERS, "variations"]
+_SCHEMA: Mapping[str, Any] = ScenesFile.model_json_schema()
 
 
 def is_scenes_key(key: str) -> bool:
@@ -182,13 +211,20 @@ def read_scenes_file(key: str, data: bytes) -> ScenesFile | list[Mistake]:
         text = data.decode("utf-8-sig")
         document = json.loads(text, object_pairs_hook=_Object, parse_constant=_no_number)
         mistakes = list(_said_twice(key, document, ()))
-    except UnicodeDecodeError:
-        return [Mistake(key, "$", "bytes that are not UTF-8", "a text file in UTF-8")]
+    except UnicodeDecodeError as error:
+        found = f"something else at byte {error.start + 1}"
+        return [Mistake(key, "$", found, "a text file in UTF-8")]
     except json.JSONDecodeError as error:
-        where = f"line {error.lineno}, column {error.colno}"
-        return [Mistake(key, "$", f"no JSON at {where} ({error.msg})", "JSON without comments")]
-    except (RecursionError, ValueError) as error:
-        return [Mistake(key, "$", shown(str(error)), "JSON of a reasonable size and depth")]
+        found = f"no JSON at line {error.lineno}, column {error.colno} ({error.msg})"
+        return [Mistake(key, "$", found, "JSON, without comments, and no comma after a last entry")]
+    except _NoNumberError as error:
+        return [Mistake(key, "$", str(error), "numbers of digits")]
+    except RecursionError:
+        found = "hundreds of brackets in each other"
+        return [Mistake(key, "$", found, "what a scenes file needs: four levels")]
+    except ValueError:
+        # Python's bound on integers, of all that can still be wrong.
+        return [Mistake(key, "$", "a number of thousands of digits", f"numbers up to {MAX_SEED}")]
     if mistakes:
         return mistakes[:MAX_MISTAKES]
     try:
@@ -215,9 +251,17 @@ def collisions(scenes: Mapping[str, int | None]) -> Iterator[tuple[str, str]]:
                 yield scene, name
 
 
+def a_second(name: str) -> tuple[str, str]:
+    """Found and allowed, where a scene's job would have the name of another's."""
+    return (
+        f"a second job named {name}",
+        "a name of its own for each job; variations are named SCENE-1, SCENE-2",
+    )
+
+
 def json_path(steps: Sequence[str | int]) -> str:
-    """A JSON path from the root: `$.scenes.beach.quality`."""
-    return "$" + "".join(
+    """A JSON path from the root: `$.scenes.beach.quality`. One that no scenes file has is cut."""
+    path = "$" + "".join(
         f"[{step}]"
         if isinstance(step, int)
         else f".{step}"
@@ -225,6 +269,7 @@ def json_path(steps: Sequence[str | int]) -> str:
         else f"[{shown(step)}]"
         for step in steps
     )
+    return path if len(path) <= _PATH_CHARACTERS else path[:_PATH_CHARACTERS] + "…"
 
 
 def shown(value: Any) -> str:
@@ -236,26 +281,26 @@ def shown(value: Any) -> str:
     return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…"
 
 
+def found_in(problem: Any) -> str:
+    """What pydantic has found wrong, in words."""
+    error = problem.get("ctx", {}).get("error")
+    return error.found if isinstance(error, placeholders.PlaceholderError) else shown(problem["input"])
+
+
 def allowed_for(parameter: str, problem: Any) -> str:
     """What a parameter takes, in words, where pydantic has found another value."""
     return str(problem["ctx"]["error"]) if problem["type"] == "value_error" else allowed_values(parameter)
 
 
 def allowed_values(parameter: str) -> str:
-    """What a parameter takes, in words, from its schema."""
-    schema = PARAMETERS[parameter]
-    for one in schema.get("anyOf", []):
-        if one.get("type") != "null":
-            schema = {**schema, **one}
-    if "enum" in schema:
-        return "one of " + ", ".join(schema["enum"])
-    if "const" in schema:
-        return str(schema["const"])
-    if schema["type"] == "integer":
-        return f"an integer from {schema['minimum']} to {schema['maximum']}"
-    if schema["type"] == "boolean":
-        return "true or false"
-    return f"a text of 1 to {schema['maxLength']} characters"
+    """What a parameter takes, in words."""
+    return _in_words(PARAMETERS[parameter])
+
+
+def known_names(name: str, names: Sequence[str]) -> str:
+    """The names that may be used where another one was, and which of them was perhaps meant."""
+    close = difflib.get_close_matches(name, names, 1)
+    return f"the names {', '.join(names)}" + (f" (perhaps {close[0]})" if close else "")
 
 
 class _Object(dict[str, Any]):
@@ -263,14 +308,16 @@ class _Object(dict[str, Any]):
 
     def __init__(self, pairs: list[tuple[str, Any]]) -> None:
         super().__init__(pairs)
-        names = [name for name, _ in pairs]
-        self.twice = (
-            sorted({name for name in names if names.count(name) > 1}) if len(self) < len(pairs) else []
-        )
+        times = Counter(name for name, _ in pairs)
+        self.twice = sorted(name for name, count in times.items() if count > 1)
+
+
+class _NoNumberError(ValueError):
+    """JSON has no such number, though many programs write it."""
 
 
 def _no_number(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON number")
+    raise _NoNumberError(name)
 
 
 def _said_twice(key: str, value: Any, steps: tuple[str | int, ...]) -> Iterator[Mistake]:
@@ -285,35 +332,73 @@ def _said_twice(key: str, value: Any, steps: tuple[str | int, ...]) -> Iterator[
 
 
 def _mistake(key: str, problem: Any) -> Mistake:
-    steps = [step for step in problem["loc"] if step != "[key]"]
-    return Mistake(key, json_path(steps), shown(problem["input"]), _allowed(steps, problem))
-
-
-def _allowed(steps: Sequence[str | int], problem: Any) -> str:
+    *steps, last = problem["loc"] or [None]
     if problem["type"] == "extra_forbidden":
-        known = {0: _SCENES_FILE_NAMES, 1: list(PARAMETERS)}.get(len(steps) - 1, _SCENE_NAMES)
-        return _known(str(steps[-1]), known)
-    if "[key]" in problem["loc"]:
-        if problem["type"] == "value_error":
-            return str(problem["ctx"]["error"])
-        kinds = {"scenes": "letters, digits, - and _", "variables": "lower-case letters, digits and _"}
-        return f"a name of {kinds[str(steps[0])]}, 1 to 64 characters"
-    if len(steps) > 1 and steps[-1] in PARAMETERS:
-        return allowed_for(str(steps[-1]), problem)
-    if not steps:
-        return "a JSON object"
-    return str(problem["msg"]).removeprefix("Input should be ").removeprefix("Value error, ")
+        names = list(_schema_at(steps)["properties"])
+        path = json_path([*steps, last])
+        return Mistake(key, path, f"the unknown name {shown(last)}", known_names(last, names))
+    if len(steps) == 2 and last == "[key]":
+        return Mistake(key, json_path(steps), shown(problem["input"]), _allowed_name(steps[0], problem))
+    steps = list(problem["loc"])
+    if problem["type"] == "value_error":
+        allowed = str(problem["ctx"]["error"])
+    elif problem["type"] == "string_unicode":
+        allowed = "text without halves of characters (\\ud800 to \\udfff)"
+    else:
+        allowed = _in_words(_schema_at(steps))
+    return Mistake(key, json_path(steps), found_in(problem), allowed)
 
 
-def _known(name: str, names: Sequence[str]) -> str:
-    close = difflib.get_close_matches(name, names, 1)
-    return f"the names {', '.join(names)}" + (f" (perhaps {close[0]})" if close else "")
+def _allowed_name(of: str, problem: Any) -> str:
+    if problem["type"] == "value_error":
+        return str(problem["ctx"]["error"])
+    kinds = {
+        "scenes": "letters, digits, - and _, which does not begin with - or _",
+        "variables": "lower-case letters, digits and _, which begins with a letter",
+    }
+    return f"a name of {kinds[of]}, 1 to 64 characters"
+
+
+def _schema_at(steps: Sequence[str | int]) -> Mapping[str, Any]:
+    """The part of the format's schema that speaks of a place."""
+    schema = _SCHEMA
+    for step in steps:
+        if isinstance(step, int):
+            schema = schema["items"]
+        elif step in schema.get("properties", {}):
+            schema = schema["properties"][step]
+        else:
+            (schema,) = schema["patternProperties"].values()
+        if "$ref" in schema:
+            schema = _SCHEMA["$defs"][schema["$ref"].rpartition("/")[2]]
+    return schema
+
+
+def _in_words(schema: Mapping[str, Any]) -> str:
+    for one in schema.get("anyOf", []):
+        if one.get("type") != "null":
+            schema = {**schema, **one}
+    if "enum" in schema:
+        return "one of " + ", ".join(schema["enum"])
+    if "const" in schema:
+        return str(schema["const"])
+    match schema["type"]:
+        case "integer":
+            return f"a whole number from {schema['minimum']} to {schema['maximum']}"
+        case "boolean":
+            return "true or false"
+        case "string":
+            return f"a text of {schema.get('minLength', 0)} to {schema['maxLength']} characters"
+        case "array":
+            return f"a list, [ ], of at most {schema['maxItems']} texts"
+    entries = f" of at most {schema['maxProperties']} entries" if "maxProperties" in schema else ""
+    return "a JSON object, { }" + (f",{entries}" if entries else "")
 
 
 def _mistakes_between(key: str, file: ScenesFile) -> list[Mistake]:
     """What is wrong between values each of which is right."""
     mistakes = [
-        Mistake(key, json_path(["scenes", scene]), f"the name {name} a second time", "each name once")
+        Mistake(key, json_path(["scenes", scene]), *a_second(name))
         for scene, name in collisions({name: each.get("variations") for name, each in file.scenes.items()})
     ]
     for name, entry in file.scenes.items():

@@ -26,7 +26,6 @@ from packshot.scene import (
     REFERENCES,
     Scene,
     StoredImage,
-    https_only,
 )
 from packshot.scenes_file import (
     MAX_MISTAKES,
@@ -37,12 +36,16 @@ from packshot.scenes_file import (
     Mistake,
     PartialScene,
     ScenesFile,
+    a_second,
     allowed_for,
     allowed_values,
+    checked_reference,
     collisions,
+    found_in,
     is_reference_url,
     job_names,
     json_path,
+    known_names,
     shown,
 )
 
@@ -172,7 +175,7 @@ def stage(
         name: {**root.values, **said.defaults, **values, **overrides}
         for name, values in (said.scenes or {DEFAULT_SCENE: {}}).items()
     }
-    mistakes = list(_mistakes_between(scenes, said.named_in, root.max_jobs))
+    mistakes = list(_mistakes_between(scenes, said, root.max_jobs))
     if mistakes:
         return mistakes[:MAX_MISTAKES]
     words = {**said.variables, **variables, **_words_of(photo_key, sku)}
@@ -186,11 +189,12 @@ def stage(
 
 @dataclass(frozen=True)
 class _Said:
-    """What all layers say together. `named_in` is the file that names the most scenes of one photo."""
+    """What all layers say together. `named_in` is the nearest file that names scenes."""
 
     defaults: Values
     variables: Values
     scenes: Mapping[str, Values]
+    named_at: Mapping[str, Source]
     ignore: Sequence[Value]
     named_in: str
 
@@ -199,6 +203,7 @@ def _merged(layers: Sequence[Layer]) -> _Said:
     defaults: dict[str, Value] = {}
     variables: dict[str, Value] = {}
     scenes: dict[str, Values] = {}
+    named_at: dict[str, Source] = {}
     ignore: list[Value] = []
     named_in = STACK
     for layer in reversed(layers):
@@ -206,9 +211,10 @@ def _merged(layers: Sequence[Layer]) -> _Said:
         defaults |= _values(layer, file.defaults, "defaults")
         variables |= _values(layer, file.variables, "variables")
         scenes |= {name: _values(layer, entry, "scenes", name) for name, entry in file.scenes.items()}
+        named_at |= {name: value.source for name, value in _values(layer, file.scenes, "scenes").items()}
         ignore += _values(layer, dict(enumerate(file.ignore)), "ignore").values()
         named_in = layer.key if file.scenes else named_in
-    return _Said(defaults, variables, scenes, ignore, named_in)
+    return _Said(defaults, variables, scenes, named_at, ignore, named_in)
 
 
 def _values(layer: Layer, given: Mapping[Any, Any], *steps: str) -> dict[Any, Value]:
@@ -219,21 +225,23 @@ def _values(layer: Layer, given: Mapping[Any, Any], *steps: str) -> dict[Any, Va
     }
 
 
-def _mistakes_between(scenes: Mapping[str, Values], named_in: str, max_jobs: int) -> Iterator[Mistake]:
+def _mistakes_between(scenes: Mapping[str, Values], said: _Said, max_jobs: int) -> Iterator[Mistake]:
     variations = {
         name: values["variations"].value for name, values in scenes.items() if "variations" in values
     }
     counts = {name: variations.get(name) for name in scenes}
     for scene, name in collisions(counts):
-        path = json_path(["scenes", scene])
-        yield Mistake(named_in, path, f"the name {name} a second time", "each name once")
+        place = said.named_at[scene]
+        yield Mistake(place.file, place.path, *a_second(name))
     jobs = sum(len(names) for names in job_names(counts).values())
     if jobs > max_jobs:
-        yield Mistake(named_in, "$.scenes", f"{jobs} jobs", f"at most {max_jobs} a photo (MaxJobsPerPhoto)")
+        allowed = f"at most {max_jobs} for one photo, variations counted (MaxJobsPerPhoto)"
+        yield Mistake(said.named_in, "$.scenes", f"{jobs} jobs", allowed)
     for name, values in scenes.items():
         seed, more = values["seed"], (counts[name] or 1) - 1
         if seed.value is not None and seed.value + more > MAX_SEED:
-            yield seed.mistake(str(seed.value), f"at most {MAX_SEED - more}, for {more + 1} variations")
+            allowed = f"at most {MAX_SEED - more}, for its {more + 1} variations"
+            yield seed.mistake(str(seed.value), allowed)
 
 
 def _words_of(photo_key: str, sku: str | None) -> dict[str, Value]:
@@ -250,18 +258,21 @@ def _filled(scene: StagedScene, prefix: str) -> tuple[StagedScene, list[Mistake]
         value = scene.values[name]
         if value.value is None:
             continue
+        text = value.value
         try:
-            text = placeholders.fill(value.value, words)
+            text = placeholders.fill(text, words)
             if name == "prompt":
                 _check_prompt(text)
             elif is_reference_url(text):
-                https_only(text)
+                checked_reference(text)
             else:
                 text = references[name] = _key(text, value.source.folder, prefix)
         except placeholders.UnknownPlaceholderError as error:
             mistakes.append(value.mistake(error.unknown, error.known))
+        except placeholders.PlaceholderError as error:
+            mistakes.append(value.mistake(error.found, str(error)))
         except ValueError as error:
-            mistakes.append(value.mistake(shown(value.value), str(error)))
+            mistakes.append(value.mistake(shown(text), str(error)))
         else:
             filled[name] = Value(text, value.source)
             used |= {word: scene.words[word] for word in placeholders.names_in(value.value)}
@@ -336,17 +347,23 @@ def _read_metadata(
                 parameters[parameter] = Value(dict(validated)[parameter], source)
         except ValidationError as error:
             (problem, *_) = error.errors(include_url=False)
-            mistakes.append(Value(text, source).mistake(shown(text), allowed_for(parameter, problem)))
+            mistakes.append(Value(text, source).mistake(found_in(problem), allowed_for(parameter, problem)))
+        except _UnknownNameError as error:
+            mistakes.append(Value(given_text, source).mistake("an unknown name", str(error)))
         except ValueError as error:
             mistakes.append(Value(given_text, source).mistake(shown(given_text), str(error)))
     return parameters, variables, mistakes
 
 
+class _UnknownNameError(ValueError):
+    """A metadata field that is ours by its prefix, and means nothing; the message names those that do."""
+
+
 def _parameter(name: str) -> str:
     parameter = name.removeprefix(OVERRIDE_PREFIX).replace("-", "_")
     if parameter not in PARAMETERS:
-        known = ", ".join(OVERRIDE_PREFIX + each.replace("_", "-") for each in PARAMETERS)
-        raise ValueError(f"the names {known}, {VARIABLE_PREFIX}NAME")
+        known = [OVERRIDE_PREFIX + each.replace("_", "-") for each in PARAMETERS]
+        raise _UnknownNameError(known_names(name, [*known, f"{VARIABLE_PREFIX}NAME"]))
     return parameter
 
 
@@ -354,7 +371,8 @@ def _variable(name: str) -> str:
     variable = name.removeprefix(VARIABLE_PREFIX).replace("-", "_")
     if not _VARIABLE.fullmatch(variable) or variable in OF_THE_KEY:
         others = ", ".join(OF_THE_KEY)
-        raise ValueError(f"{VARIABLE_PREFIX}NAME, of letters, digits and -, other than {others}")
+        known = f"{VARIABLE_PREFIX}NAME, of letters, digits and -, which begins with a letter; not {others}"
+        raise _UnknownNameError(known)
     return variable
 
 
@@ -372,8 +390,12 @@ def _matches(pattern: str, folder: str, key: str) -> bool:
     parts = key.removeprefix(f"{folder}/" if folder else "").split("/")
     if "/" not in pattern:
         return fnmatchcase(parts[-1], pattern)
+    steps = pattern.lstrip("/").split("/")
+    if steps[-1] in {"", "**"}:
+        # Whatever is in the folder, but not a photo of its name.
+        steps[-1:] = ["**", "*"]
     reached = {0}
-    for step in (pattern + "**" if pattern.endswith("/") else pattern).lstrip("/").split("/"):
+    for step in steps:
         if step == "**":
             reached = set(range(min(reached), len(parts) + 1)) if reached else set()
         else:
