@@ -57,8 +57,8 @@ build: setup-sam ## build the functions and the layer for Lambda, into .aws-sam
 deploy: build ## deploy to your AWS account; asks before it changes anything
 	$(SAM) deploy --guided
 
-schema: setup ## write the schema of the events again, after a change to packshot/events.py
-	.venv/bin/python -m packshot_cli.schemas > events/schema/event-detail.schema.json
+schema: setup ## write the schemas again (scenes files, manifests, events), after a change to their models
+	.venv/bin/python -m packshot_cli.schemas
 
 lock: ## compile the pinned files again; UPGRADE=--upgrade takes the newest versions
 	@sh requirements/install .venv-lock requirements/lock.txt
