@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from packshot_cli.trades import Trade
+
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
 local = typer.Typer(no_args_is_help=True, help="The local cloud: the real template on this machine.")
 app.add_typer(local, name="local")
@@ -151,6 +153,20 @@ def upload(
 
     account = Account(stack, region, profile)
     run(path=path, root=root, account=account, only_accepted=only_accepted, yes=yes)
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="Of photos, on this machine; made when it is not there.")],
+    trades: Annotated[
+        list[Trade] | None,
+        typer.Option("--for", metavar="TRADE", help=f"Only its scene; repeatable: {', '.join(Trade)}."),
+    ] = None,
+) -> None:
+    """Write a scenes file to begin with into a folder, and the schema that editors check it by."""
+    from packshot_cli.init import run
+
+    run(folder, trades or [])
 
 
 @app.command()
