@@ -14,13 +14,14 @@ import typer
 from pydantic_core import to_json
 
 from packshot.aws import CONFIG
+from packshot.settings import SceneSettings
 from packshot.staging import STACK, Source, is_given
 from packshot_cli.errors import LocalCloudError, PhotosError, StackError
 from packshot_cli.explaining import ExplainedJob, ExplainedPhoto, Explanation, explain
 from packshot_cli.local_cloud import parse_parameters
 from packshot_cli.photo_source import PhotoBucket, PhotoSource, folder_below
 from packshot_cli.stack import aws_in_a_line, find_stack
-from packshot_cli.stack_settings import StackSettings, parameters_of, stack_settings
+from packshot_cli.stack_settings import parameters_of, stack_settings
 from packshot_cli.text import counted, one_line
 
 REJECTED = 2
@@ -52,7 +53,7 @@ def run(
         with aws_in_a_line():
             settings, stacks_bucket = settings_of(parameters, account)
             source, keys, own_bucket = opened(path, root, account)
-            explanation = explain(source, keys, settings.scenes, bucket or own_bucket or stacks_bucket)
+            explanation = explain(source, keys, settings, bucket or own_bucket or stacks_bucket)
     except (PhotosError, StackError, LocalCloudError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None
@@ -64,7 +65,7 @@ def run(
     raise typer.Exit(0 if explanation.is_accepted else REJECTED)
 
 
-def settings_of(parameters: Sequence[str], account: Account) -> tuple[StackSettings, str | None]:
+def settings_of(parameters: Sequence[str], account: Account) -> tuple[SceneSettings, str | None]:
     """The settings of the stack that is meant, and its input bucket if it is a deployed one.
 
     Raises PhotosError, StackError, LocalCloudError, and what boto3 raises.
@@ -90,7 +91,7 @@ def opened(path: str, root: Path | None, account: Account) -> tuple[PhotoSource,
     return folder, folder.keys(place), None
 
 
-def document(explanation: Explanation, source: PhotoSource, settings: StackSettings) -> dict[str, Any]:
+def document(explanation: Explanation, source: PhotoSource, settings: SceneSettings) -> dict[str, Any]:
     """All of it for a machine, ready for JSON."""
     jobs = len(explanation.jobs)
     return {
@@ -138,7 +139,7 @@ def _job(explained: ExplainedJob, source: PhotoSource) -> dict[str, Any]:
     }
 
 
-def lines(explanation: Explanation, settings: StackSettings) -> Iterator[str]:
+def lines(explanation: Explanation, settings: SceneSettings) -> Iterator[str]:
     """All of it for a person, the sum last. Values that the stack gives are in one line a photo."""
     for photo in explanation.photos:
         if photo.jobs:
@@ -202,7 +203,7 @@ def _why_rejected(photo: ExplainedPhoto) -> Iterator[str]:
     yield from (f"  {one_line(why)}" for why in whys)
 
 
-def _sum(explanation: Explanation, settings: StackSettings, rejected: int, ignored: int) -> Iterator[str]:
+def _sum(explanation: Explanation, settings: SceneSettings, rejected: int, ignored: int) -> Iterator[str]:
     if not explanation.photos:
         yield "There is no photo."
         return

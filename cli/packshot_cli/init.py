@@ -56,6 +56,6 @@ def next_steps(folder: Path, scenes: Sequence[str]) -> str:
             f"{folder / SCENES_FILE} has {counted(len(scenes), 'scene')}: {', '.join(scenes)}.",
             f"  1. Edit it: say what the product is, and keep only what you need. Each photo makes {each}.",
             f"  2. See what each photo will become, and what is wrong: {command}",
-            "  3. Drop it and your photos into the input bucket, in the same folder.",
+            "  3. Send it with your photos: packshot upload FOLDER",
         ]
     )

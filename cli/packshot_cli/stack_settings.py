@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from pydantic import ValidationError
 from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
@@ -14,16 +13,7 @@ from packshot_cli.local_cloud import TEMPLATE_FILE, check_names, one_line
 from packshot_cli.stack import Stack
 
 
-@dataclass(frozen=True)
-class StackSettings:
-    """The part of a stack's settings that decides what photos become, and what that costs."""
-
-    scenes: SceneSettings
-    image_price_usd: float
-    image_price_date: str
-
-
-def stack_settings(given: Mapping[str, str]) -> StackSettings:
+def stack_settings(given: Mapping[str, str]) -> SceneSettings:
     """The settings of a stack with these parameters, and the template's defaults for the others.
 
     Raises PhotosError for a value, and LocalCloudError for a name, that the stack would refuse.
@@ -37,17 +27,11 @@ def stack_settings(given: Mapping[str, str]) -> StackSettings:
     referred = {name: value.get("Ref") for name, value in variables.items() if isinstance(value, dict)}
     settings = {name: parameters[ref] for name, ref in referred.items() if ref in parameters}
     try:
-        return StackSettings(
-            SceneSettings.model_validate(settings),
-            float(parameters["ImagePriceUsd"]),
-            parameters["ImagePriceDate"],
-        )
+        return SceneSettings.model_validate(settings)
     except ValidationError as error:
         (problem, *_) = error.errors(include_url=False)
         name = referred.get(str(problem["loc"][0]), problem["loc"][0])
         raise PhotosError(one_line(f"{name}: {problem['msg']}")) from None
-    except ValueError:
-        raise PhotosError(f"ImagePriceUsd: {parameters['ImagePriceUsd']} is no number") from None
 
 
 def parameters_of(stack: Stack) -> dict[str, str]:

@@ -18,13 +18,14 @@ from rich.console import Console
 from packshot.pictures import Picture, read_picture
 from packshot.scene import EXTENSIONS, SceneRequest
 from packshot.segmind import SegmindClient, SegmindError, SyncImage
+from packshot.settings import SceneSettings
 from packshot_cli.errors import LocalCloudError, PhotosError
 from packshot_cli.explaining import ExplainedJob, ExplainedPhoto, explain
 from packshot_cli.local_cloud import emulated_segmind, parse_parameters
 from packshot_cli.paying import is_agreed_to
 from packshot_cli.photo_source import PhotoFolder, folder_of_photo
 from packshot_cli.signals import StopError, stopping_at_signals
-from packshot_cli.stack_settings import StackSettings, stack_settings
+from packshot_cli.stack_settings import stack_settings
 from packshot_cli.text import bytes_in_words, one_line
 
 SEGMIND_URL = "https://api.segmind.com"
@@ -58,7 +59,7 @@ def run(
         with stopping_at_signals():
             settings = stack_settings(parse_parameters(parameters))
             folder, key = folder_of_photo(photo, root)
-            job = chosen(explain(folder, [key], settings.scenes, None).photos, scene)
+            job = chosen(explain(folder, [key], settings, None).photos, scene)
             file = output or Path(f"{photo.stem}-{job.job.scene}.{_extension(job)}")
             if file.exists() and not force:
                 raise PhotosError(f"{file} is there already: --output names another, --force replaces it")
@@ -103,7 +104,7 @@ def chosen(photos: Sequence[ExplainedPhoto], scene: str | None) -> ExplainedJob:
     return jobs[scene]
 
 
-def request_of(explained: ExplainedJob, folder: PhotoFolder, settings: StackSettings) -> SceneRequest:
+def request_of(explained: ExplainedJob, folder: PhotoFolder, settings: SceneSettings) -> SceneRequest:
     """The request of a job, with its images in it; a seed that is not known yet is drawn.
 
     Raises PhotosError.
@@ -116,7 +117,7 @@ def request_of(explained: ExplainedJob, folder: PhotoFolder, settings: StackSett
     }
     images = {}
     for name, key in keys.items():
-        found = folder.read(key, settings.scenes.max_photo_bytes)
+        found = folder.read(key, settings.max_photo_bytes)
         if found is None:
             raise PhotosError(f"{one_line(key)} is gone")
         images[name] = base64.b64encode(found.data).decode()
@@ -150,7 +151,7 @@ def api_key_in(environment: Mapping[str, str]) -> str:
     return api_key
 
 
-def _agree_to_pay(settings: StackSettings, *, agreed: bool) -> None:
+def _agree_to_pay(settings: SceneSettings, *, agreed: bool) -> None:
     api_key_in(os.environ)
     price = f"${settings.image_price_usd:g} ({settings.image_price_date})"
     typer.echo(f"Segmind will be paid for one image: about {price}", err=True)
@@ -165,7 +166,7 @@ def _kept(
     made: SyncImage,
     file: Path,
     explained: ExplainedJob,
-    settings: StackSettings,
+    settings: SceneSettings,
     seconds: float,
     *,
     live: bool,

@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
 
+from packshot.settings import SceneSettings
 from packshot_cli.errors import LocalCloudError, PhotosError, StackError
 from packshot_cli.explain import REJECTED, Account, lines
 from packshot_cli.explaining import Explanation, explain
@@ -21,7 +22,7 @@ from packshot_cli.paying import is_agreed_to
 from packshot_cli.photo_source import PhotoFolder, folder_below
 from packshot_cli.signals import StopError, stopping_at_signals
 from packshot_cli.stack import aws_in_a_line, find_stack
-from packshot_cli.stack_settings import StackSettings, parameters_of, stack_settings
+from packshot_cli.stack_settings import parameters_of, stack_settings
 from packshot_cli.text import counted
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def run(*, path: Path, root: Path | None, account: Account, only_accepted: bool,
             bucket = stack.output("InputBucketName")
             settings = stack_settings(parameters_of(stack))
             folder, top = folder_below(path, root)
-            explanation = explain(folder, folder.keys(top), settings.scenes, bucket)
+            explanation = explain(folder, folder.keys(top), settings, bucket)
             if not explanation.is_accepted and not only_accepted:
                 _tell_rejected(explanation, settings)
                 raise typer.Exit(REJECTED)
@@ -77,7 +78,7 @@ def in_order(explanation: Explanation) -> list[list[str]]:
     return [sorted(references), files, photos]
 
 
-def _tell_rejected(explanation: Explanation, settings: StackSettings) -> None:
+def _tell_rejected(explanation: Explanation, settings: SceneSettings) -> None:
     rejected = [photo for photo in explanation.photos if photo.rejected]
     shown = Explanation(rejected, explanation.files)
     for line in lines(shown, settings):
@@ -85,7 +86,7 @@ def _tell_rejected(explanation: Explanation, settings: StackSettings) -> None:
     typer.echo("Nothing was sent. --only-accepted sends the others", err=True)
 
 
-def _agree_to_pay(explanation: Explanation, settings: StackSettings, bucket: str, *, agreed: bool) -> None:
+def _agree_to_pay(explanation: Explanation, settings: SceneSettings, bucket: str, *, agreed: bool) -> None:
     photos = sum(bool(photo.jobs) for photo in explanation.photos)
     if not photos:
         raise PhotosError("There is no photo to send")
@@ -104,10 +105,10 @@ def _agree_to_pay(explanation: Explanation, settings: StackSettings, bucket: str
 
 
 def _send(
-    s3: S3Client, bucket: str, folder: PhotoFolder, keys: Sequence[str], settings: StackSettings, sent: _Sent
+    s3: S3Client, bucket: str, folder: PhotoFolder, keys: Sequence[str], settings: SceneSettings, sent: _Sent
 ) -> None:
     def send(key: str) -> None:
-        found = folder.read(key, settings.scenes.max_photo_bytes)
+        found = folder.read(key, settings.max_photo_bytes)
         if found is None:
             raise PhotosError(f"{key} is gone")
         kind, _ = mimetypes.guess_type(key)

@@ -70,10 +70,12 @@ class GateSettings(Settings):
 
 
 class SceneSettings(BaseModel):
-    """What the stack says of every photo: its scene, its bounds, and where its images go."""
+    """What the stack says of every photo: its scene, its bounds, where its images go, and what one costs."""
 
     model_config = ConfigDict(frozen=True)
 
+    image_price_usd: Annotated[float, Field(alias="IMAGE_PRICE_USD", gt=0, allow_inf_nan=False)]
+    image_price_date: Annotated[str, Field(alias="IMAGE_PRICE_DATE")] = ""
     photo_prefix: Annotated[str, Field(alias="PHOTO_PREFIX")] = ""
     max_photo_bytes: Annotated[int, Field(alias="MAX_PHOTO_BYTES", gt=0)]
     max_jobs_per_photo: Annotated[int, Field(alias="MAX_JOBS_PER_PHOTO", ge=1, le=MAX_JOBS)] = 20
