@@ -6,10 +6,11 @@ Nothing happens here but by a call from the schedule, in the order of its calls.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from packshot.http_session import NoRedirectSession
 from packshot.job import Job, Reason
@@ -31,7 +32,7 @@ from tests.simulation.bounds import (
 from tests.simulation.processes import Fate, Process, Seams
 from tests.simulation.promises import Watch
 from tests.simulation.segmind_ledger import DOWNLOADS, FINE, HOST, Downloads, Request, SegmindLedger
-from tests.unit.fakes import FakeOutputBucket, FakePhotoStore, World
+from tests.unit.fakes import FakeOutputBucket, FakePhotoStore, FakeScenesStore, Outside, World
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -40,6 +41,14 @@ if TYPE_CHECKING:
 KEYS = ("shoes/red.jpg", "shoes/red.png", "bag.jpg")
 # Two that take turns, and a third.
 CONTENTS = "ABABC"
+# What stands in the scenes file: its name in the story, and its scenes.
+ROOM, BEACH = ("room", {"prompt": "in a room"}), ("beach", {"prompt": "on a beach"})
+SCENES: tuple[tuple[Any, ...], ...] = (
+    ("two scenes", ROOM, BEACH),
+    ("one scene", BEACH),
+    ("the same two in other words", ("room", {"prompt": "in a hall"}), BEACH),
+    ("nothing",),
+)
 
 
 class InputBucket(FakePhotoStore):
@@ -131,9 +140,14 @@ class Cloud(World):
         self.began = self.clock()
         self.input = InputBucket(self.seams, versioned)
         self.downloads = Downloads(frozenset({HOST}), 1_000_000, NoRedirectSession(), self.seams)
+        # Images and manifests do not meet: each has a bucket here, so that each can be looked at.
+        self.manifest_bucket = self.output_bucket
         self.output_bucket = FakeOutputBucket(self.seams)
         self.images = replace(self.images, client=cast("S3Client", self.output_bucket))
-        self.submitter = replace(self.submitter, photos=self.input, images=self.images)
+        # Reading them changes nothing, so nothing has to befall it.
+        self.scenes = FakeScenesStore(Outside())
+        self.planner = replace(self.planner, photos=self.input, scenes=self.scenes)
+        self.submitter = replace(self.submitter, planner=self.planner, photos=self.input, images=self.images)
         self.finalizer = replace(self.finalizer, downloader=self.downloads, images=self.images)
         self.watch = Watch(self)
         self.messages: list[Message] = []
@@ -189,6 +203,14 @@ class Cloud(World):
         """EventBridge delivers the event of an upload, perhaps not for the first time."""
         self.told_uploads.append(photo)
         self.messages.append(Message(photo, self.clock()))
+
+    def say_scenes(self, number: int) -> None:
+        """Another scenes file is there from now on, or none."""
+        name, *scenes = SCENES[number % len(SCENES)]
+        self.tell(f"the scenes file has {name}")
+        self.scenes.files.clear()
+        if scenes:
+            self.scenes.files["scenes.json"] = json.dumps({"scenes": dict(scenes)})
 
     def delete(self, photo: Photo) -> None:
         self.tell(f"{label(photo)} is deleted")

@@ -41,6 +41,7 @@ class Kind(Enum):
     DOWNLOADS = "downloads"
     BUS = "bus"
     LOSE = "lose"
+    SCENES = "scenes"
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,7 @@ _SOMETIMES = {
     Kind.DOWNLOADS: 1,
     Kind.BUS: 2,
     Kind.LOSE: 2,
+    Kind.SCENES: 3,
 }
 _FATES = [Fate.RUN] * 5 + [Fate.PAUSE] * 5 + [fate for fate in Fate if fate not in {Fate.RUN, Fate.PAUSE}]
 
@@ -107,7 +109,19 @@ _LOST_AND_UNTOLD = [*_LOST, Step(Kind.RECEIVE, calls=5, fate=Fate.KILL)]
 _AGAIN = [Step(Kind.UPLOAD), Step(Kind.REPEAT, 2)]
 _ONCE = [[], _BOTH_IN_FLIGHT, _MADE, _NEVER_SENT, _BEFORE_ITS_IMAGE, _LOST, _LOST_AND_UNTOLD]
 _TWICE = [_BOTH_IN_FLIGHT, _MADE, _SENT_TOO_LATE, _BEFORE_ITS_IMAGE, _BEFORE_ITS_RECORD]
-_OPENINGS = [*_ONCE, *([*opening, *_AGAIN] for opening in _TWICE)]
+# Before its first message, the photo's scenes are two; then another upload of it.
+_TWO_SCENES = [Step(Kind.SCENES), Step(Kind.RECEIVE), Step(Kind.RECEIVE)]
+_TWO_IMAGES = [*_TWO_SCENES, Step(Kind.FINISH), Step(Kind.FINISH)]
+# Both have told their own event, and one stands still before it looks at the photo.
+_TWO_AT_ONCE = [*_TWO_IMAGES, *[Step(Kind.EXECUTE, 1)] * 2, Step(Kind.EXECUTE, calls=7, fate=Fate.PAUSE)]
+_SCENES = [
+    _TWO_SCENES,
+    _TWO_IMAGES,
+    _TWO_AT_ONCE,
+    [*_TWO_IMAGES, *_AGAIN],
+    [*_TWO_SCENES, Step(Kind.SCENES, 2)],
+]
+_OPENINGS = [*_ONCE, *_SCENES, *([*opening, *_AGAIN] for opening in _TWICE)]
 
 
 schedules = st.builds(
@@ -199,6 +213,8 @@ def take(step: Step, cloud: Cloud) -> None:  # noqa: PLR0912 a table of kinds
         case Kind.LOSE:
             for execution in _pick(cloud.executions, which):
                 cloud.lose(execution, reported=calls % 2 == 0)
+        case Kind.SCENES:
+            cloud.say_scenes(which)
         case Kind.POSTS:
             cloud.ledger.post_weather = POST_WEATHERS[which % len(POST_WEATHERS)]
             cloud.tell(f"POST: {cloud.ledger.post_weather.name}")

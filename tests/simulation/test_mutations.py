@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -12,12 +13,14 @@ import pytest
 from hypothesis import Phase
 from hypothesis import strategies as st
 
-from packshot import events, finalizing, image_store, submitting
+from packshot import announcing, events, image_store
 from packshot import segmind_answers as answers
-from packshot.event_bus import EventBus
+from packshot.announcing import Announcer
 from packshot.image_store import ImageStore
 from packshot.job import Job, JobState
-from packshot.job_table import JobTable, Unmoved
+from packshot.job_table import PhotoRow, Unmoved
+from packshot.manifest import Manifest
+from packshot.manifest_store import ManifestStore
 from packshot.photo import Photo
 from packshot.submitting import Submitter
 from packshot.sweeping import Sweeper
@@ -80,15 +83,14 @@ def a_lost_answer_that_is_taken_for_a_no(patch: Patch) -> None:
 
 
 def an_event_noted_before_it_is_told(patch: Patch) -> None:
-    def announce(job: Job, bus: EventBus, table: JobTable) -> Job:
+    def announce(announcer: Announcer, job: Job) -> Job:
         if not job.owes_event:
             return job
-        settled = table.settle(job)
-        bus.announce(job)
+        settled = announcer.table.settle(job)
+        announcer.tell(job)
         return settled
 
-    patch.setattr(submitting, "announce", announce)
-    patch.setattr(finalizing, "announce", announce)
+    patch.setattr(Announcer, "announce", announce)
 
 
 def a_state_that_owes_no_event(patch: Patch) -> None:
@@ -183,6 +185,60 @@ def a_claim_without_a_due_time(patch: Patch) -> None:
     patch.setattr(FakeJobTable, "_claim", claim)
 
 
+def a_completion_before_the_ending_is_written(patch: Patch) -> None:
+    patch.setattr(announcing, "ENDINGS", frozenset(JobState))
+
+
+def a_job_that_stays_open(patch: Patch) -> None:
+    honest = FakeJobTable._close
+
+    def close(table: FakeJobTable, job: Job) -> PhotoRow | None:
+        row = honest(table, job)
+        return row and replace(row, open_jobs=row.open_jobs | {job.job_id})
+
+    patch.setattr(FakeJobTable, "_close", close)
+
+
+def a_manifest_of_an_older_photo(patch: Patch) -> None:
+    honest = FakeJobTable._close
+
+    def close(table: FakeJobTable, job: Job) -> PhotoRow | None:
+        return honest(table, job) or PhotoRow(job.photo, (job.job_id,), frozenset())
+
+    patch.setattr(FakeJobTable, "_close", close)
+
+
+def a_manifest_put_without_its_condition(patch: Patch) -> None:
+    honest = ManifestStore.replace
+
+    def put(store: ManifestStore, key: str, standing: Any, manifest: Manifest) -> bool:
+        return honest(store, key, standing, manifest) or honest(store, key, store.read(key), manifest)
+
+    patch.setattr(ManifestStore, "replace", put)
+
+
+def a_photo_told_of_after_the_job_is_settled(patch: Patch) -> None:
+    def announce(announcer: Announcer, job: Job) -> Job:
+        if not job.owes_event:
+            return job
+        announcer.bus.announce(job)
+        settled = announcer.table.settle(job)
+        announcer.tell(job)
+        return settled
+
+    patch.setattr(Announcer, "announce", announce)
+
+
+def an_upload_that_is_planned_again(patch: Patch) -> None:
+    honest = FakeJobTable._plan
+
+    def plan(table: FakeJobTable, photo: Photo, jobs: Any) -> Any:
+        table.uploads.pop((photo.key, photo.sequencer), None)
+        return honest(table, photo, jobs)
+
+    patch.setattr(FakeJobTable, "_plan", plan)
+
+
 MISTAKES = [
     a_claim_that_takes_what_is_claimed,
     a_post_before_the_claim,
@@ -203,6 +259,12 @@ MISTAKES = [
     an_execution_that_nobody_follows,
     a_sweep_that_knows_no_causes,
     a_claim_without_a_due_time,
+    a_completion_before_the_ending_is_written,
+    a_job_that_stays_open,
+    a_manifest_of_an_older_photo,
+    a_manifest_put_without_its_condition,
+    a_photo_told_of_after_the_job_is_settled,
+    an_upload_that_is_planned_again,
 ]
 
 
