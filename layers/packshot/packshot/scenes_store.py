@@ -57,7 +57,8 @@ class ScenesStore:
         self._max_image_bytes = max_image_bytes
         self._settle = settle
         self._now = now
-        self._kept: dict[tuple[str, str], _Kept] = {}
+        # By what it was read as, too: someone may name a scenes file as an image.
+        self._kept: dict[tuple[str, str, Callable[[str, Any], Any]], _Kept] = {}
 
     def scenes_file(self, photo: Photo, key: str) -> ScenesFile | list[Mistake] | None:
         """The scenes file under a key beside a photo, what is wrong with it, or None where there is none.
@@ -82,12 +83,15 @@ class ScenesStore:
         try:
             return self._read_file(uploaded.key, self._client.get_object(**located))
         except ClientError as error:
-            if error.response["Error"]["Code"] in _ABSENT | _CHANGED:
+            code = error.response["Error"]["Code"]
+            if code in _ABSENT | _CHANGED:
                 return None
+            if code in _ARCHIVED:
+                return _archived_file(uploaded.key)
             raise
 
     def _find(self, photo: Photo, key: str, read: Callable[[str, Any], Any]) -> Any:
-        place = (photo.bucket, key)
+        place = (photo.bucket, key, read)
         kept = self._kept.pop(place, None)
         if kept is None or not self._serves(kept, photo):
             kept = self._read(photo.bucket, key, kept, read)
@@ -115,8 +119,9 @@ class ScenesStore:
                 return _Kept(None, None, read_at)
             if kept and code in _UNCHANGED:
                 return replace(kept, read_at=read_at)
-            if read == self._read_image and code in _ARCHIVED:
-                return _Kept(NoImage("the object is in an archive class"), None, read_at)
+            if code in _ARCHIVED:
+                no_image = NoImage("the object is in an archive class")
+                return _Kept(no_image if read == self._read_image else _archived_file(key), None, read_at)
             raise
         return _Kept(read(key, answer), answer["ETag"], read_at)
 
@@ -138,3 +143,7 @@ class ScenesStore:
             etag=answer["ETag"].strip('"'),
             sha256=hashlib.sha256(data).hexdigest(),
         )
+
+
+def _archived_file(key: str) -> list[Mistake]:
+    return [Mistake(key, "$", "an object in an archive class", "one that can be read at once")]
