@@ -1,10 +1,10 @@
-"""What stands beside a photo is read once for many photos, and never told to a photo that it was too old for."""
+"""What stands beside photos is read once for many of them, and serves none that it is too old for."""
 
 from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -131,7 +131,7 @@ def test_what_says_nothing_about_the_object_is_raised(
 ) -> None:
     """As if there were no scenes file, a photo would become something that nobody asked for."""
     stub.add_client_error("get_object", code, http_status_code=403)
-    calls = {
+    calls: dict[str, Callable[[], object]] = {
         "scenes_file": lambda: store.scenes_file(a_photo_of(), FILE),
         "image": lambda: store.image(a_photo_of(), IMAGE),
         "uploaded_file": lambda: store.uploaded_file(a_photo(FILE)),

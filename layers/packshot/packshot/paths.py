@@ -33,7 +33,7 @@ def image_key(template: str, photo: Photo, scene: str, image_format: ImageFormat
 
 def manifest_key(template: str, photo: Photo) -> str:
     """Where the manifest of a photo goes: by its folder and stem, or by its key where its images do so."""
-    by_key = "stem" not in placeholders.names_in(template)
+    by_key = "key" in placeholders.names_in(template)
     return _filled(f"{{key}}/{MANIFEST}" if by_key else f"{{folder}}/{{stem}}/{MANIFEST}", photo, {})
 
 
