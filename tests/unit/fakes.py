@@ -232,7 +232,7 @@ class FakeJobTable(JobTable):
     def _plan(self, photo: Photo, jobs: Sequence[Job]) -> Planned | PathOwned | NewerKnown:
         owner = f"{photo.bucket}/{photo.key}"
         sequencer = comparable_sequencer(photo.sequencer)
-        planned_before = self.uploads.get((photo.key, photo.sequencer))
+        planned_before = self.uploads.get(_upload_of(photo))
         if planned_before:
             return Planned(tuple(Job.model_validate(self.rows[job_id]) for job_id in planned_before))
         for path in [jobs[0].manifest_key, *(job.image_key for job in jobs)]:
@@ -248,7 +248,7 @@ class FakeJobTable(JobTable):
         self.newest[owner] = sequencer
         job_ids = [job.job_id for job in jobs]
         self.photo_rows[owner] = PhotoRow(photo, tuple(job_ids), frozenset(job_ids))
-        self.uploads[photo.key, photo.sequencer] = job_ids
+        self.uploads[_upload_of(photo)] = job_ids
         planned = []
         for job in jobs:
             self.owners[job.image_key or ""] = self.owners[job.manifest_key or ""] = owner
@@ -282,7 +282,7 @@ class FakeJobTable(JobTable):
         return Job.model_validate(row) if row else None
 
     def planned_for(self, photo: Photo) -> list[str]:
-        return self._outside.call(lambda: list(self.uploads.get((photo.key, photo.sequencer), ())))
+        return self._outside.call(lambda: list(self.uploads.get(_upload_of(photo), ())))
 
     def look_again(self, photo: Photo) -> None:
         if not self.is_newest(photo):
@@ -396,6 +396,10 @@ class FakeJobTable(JobTable):
         job, now = self._standing(job_id), self._now()
         if job and job.due_at and job.due_at <= now:
             self.keep(job.model_copy(update={"queued": True, "due_at": now + QUEUED_DUE}))
+
+
+def _upload_of(photo: Photo) -> tuple[str, str]:
+    return photo.key, photo.sequencer or photo.etag or ""
 
 
 class FakeSegmind(SegmindClient):

@@ -439,6 +439,12 @@ def test_an_upload_that_was_never_planned_knows_none(stub: Stubber, table: JobTa
     assert table.planned_for(PLANNED.photo) == []
 
 
+def test_uploads_without_an_order_are_told_apart_by_their_content(stub: Stubber, table: JobTable) -> None:
+    for etag in ("e1", "e2"):
+        get_item(stub, f"upload#photos/shoes/red.jpg#{etag}", None)
+        table.planned_for(PLANNED.photo.model_copy(update={"sequencer": "", "etag": etag}))
+
+
 def test_the_newest_photos_finished_jobs_are_looked_at_again(stub: Stubber, table: JobTable) -> None:
     newest = {"newest_sequencer": {"S": comparable_sequencer("0056")}, "jobs": {"L": [{"S": JOB_ID}]}}
     for _ in range(2):

@@ -492,7 +492,8 @@ def _photo_pk(photo: Photo) -> str:
 
 
 def _upload_pk(photo: Photo) -> str:
-    return f"upload#{photo.bucket}/{photo.key}#{photo.sequencer}"
+    # What has no place in the order of uploads is told from others by its content.
+    return f"upload#{photo.bucket}/{photo.key}#{photo.sequencer or photo.etag}"
 
 
 def _key(pk: str) -> dict[str, Any]:
