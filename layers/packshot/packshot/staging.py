@@ -378,11 +378,16 @@ def _variable(name: str) -> str:
 
 def _decoded(text: str) -> str:
     try:
-        if _ENCODED_WORD.search(text):
-            return str(make_header(decode_header(text)))
-        return unquote(text, errors="strict")
+        decoded = (
+            str(make_header(decode_header(text)))
+            if _ENCODED_WORD.search(text)
+            else unquote(text, errors="strict")
+        )
+        # Some charsets make halves of characters, which nothing can be sent or kept with.
+        decoded.encode()
     except (LookupError, MessageError, ValueError) as error:
         raise ValueError("plain ASCII, RFC 2047 or percent-encoded UTF-8") from error
+    return decoded
 
 
 def _matches(pattern: str, folder: str, key: str) -> bool:
