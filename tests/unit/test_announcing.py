@@ -329,6 +329,21 @@ def test_a_failed_scene_that_is_redriven_completes_the_photo_once_more(world: Wo
     assert is_true(world)
 
 
+def test_scenes_that_are_redriven_together_complete_the_photo_together(world: World) -> None:
+    jobs = told_of(world, photo(), "beach", "studio")
+    for job_id in jobs:
+        ends(world, job_id, BLOCKED)
+    for job_id in jobs:
+        agreed = world.redriver.look(world.table.get_all_now([job_id])[0], pay_again=False)
+        world.redriver.redrive(job_id, agreed, pay_again=False)
+        world.submitter.job(job_id)
+    beach, studio = jobs
+    ends(world, beach)
+    assert len(completions(world)) == 1
+    ends(world, studio)
+    assert [told["images_count"] for told in completions(world)] == [0, 2]
+
+
 def test_a_scene_that_fails_once_more_is_another_fact(world: World) -> None:
     (beach,) = told_of(world, photo(), "beach")
     ends(world, beach, BLOCKED)
