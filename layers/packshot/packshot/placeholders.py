@@ -57,5 +57,6 @@ def _pieces(text: str) -> list[tuple[str, str | None]]:
         raise PlaceholderError("a brace on its own, { or }") from None
     for _, name, form, conversion in pieces:
         if name is not None and (form or conversion or not _NAME.fullmatch(name)):
-            raise PlaceholderError(json.dumps(f"{{{name[:_SHOWN_CHARACTERS]}}}"))
+            written = name + (f"!{conversion}" if conversion else "") + (f":{form}" if form else "")
+            raise PlaceholderError(json.dumps(f"{{{written[:_SHOWN_CHARACTERS]}}}"))
     return [(literal, name) for literal, name, _, _ in pieces]

@@ -218,7 +218,7 @@ def read_scenes_file(key: str, data: bytes) -> ScenesFile | list[Mistake]:
         found = f"no JSON at line {error.lineno}, column {error.colno} ({error.msg})"
         return [Mistake(key, "$", found, "JSON, without comments, and no comma after a last entry")]
     except _NoNumberError as error:
-        return [Mistake(key, "$", str(error), "numbers of digits")]
+        return [Mistake(key, "$", str(error), "a number in digits")]
     except RecursionError:
         found = "hundreds of brackets in each other"
         return [Mistake(key, "$", found, "what a scenes file needs: four levels")]
@@ -294,7 +294,7 @@ def allowed_for(parameter: str, problem: Any) -> str:
 
 def allowed_values(parameter: str) -> str:
     """What a parameter takes, in words."""
-    return _in_words(PARAMETERS[parameter])
+    return _in_words(_not_null(PARAMETERS[parameter]))
 
 
 def known_names(name: str, names: Sequence[str]) -> str:
@@ -345,18 +345,18 @@ def _mistake(key: str, problem: Any) -> Mistake:
     elif problem["type"] == "string_unicode":
         allowed = "text without halves of characters (\\ud800 to \\udfff)"
     else:
-        allowed = _in_words(_schema_at(steps))
+        schema = _schema_at(steps)
+        quoted = isinstance(problem["input"], str) and schema["type"] in {"integer", "boolean"}
+        allowed = _in_words(schema) + (", without quotes" if quoted else "")
     return Mistake(key, json_path(steps), found_in(problem), allowed)
 
 
 def _allowed_name(of: str, problem: Any) -> str:
     if problem["type"] == "value_error":
         return str(problem["ctx"]["error"])
-    kinds = {
-        "scenes": "letters, digits, - and _, which does not begin with - or _",
-        "variables": "lower-case letters, digits and _, which begins with a letter",
-    }
-    return f"a name of {kinds[of]}, 1 to 64 characters"
+    if of == "scenes":
+        return "a name of 1 to 64 letters (A to Z, a to z), digits, - and _, the first a letter or digit"
+    return "a name of 1 to 64 lower-case letters (a to z), digits and _, the first a letter"
 
 
 def _schema_at(steps: Sequence[str | int]) -> Mapping[str, Any]:
@@ -371,13 +371,18 @@ def _schema_at(steps: Sequence[str | int]) -> Mapping[str, Any]:
             (schema,) = schema["patternProperties"].values()
         if "$ref" in schema:
             schema = _SCHEMA["$defs"][schema["$ref"].rpartition("/")[2]]
+    return _not_null(schema)
+
+
+def _not_null(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What may stand where null may stand as well."""
+    for one in schema.get("anyOf", []):
+        if one.get("type") != "null":
+            schema = {**schema, **one}
     return schema
 
 
 def _in_words(schema: Mapping[str, Any]) -> str:
-    for one in schema.get("anyOf", []):
-        if one.get("type") != "null":
-            schema = {**schema, **one}
     if "enum" in schema:
         return "one of " + ", ".join(schema["enum"])
     if "const" in schema:
