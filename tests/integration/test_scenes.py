@@ -287,7 +287,7 @@ def test_a_scenes_file_that_comes_right_after_its_photo_is_waited_for() -> None:
 
 # The file, where it is wrong, and a part of what is allowed there.
 BROKEN: dict[str, tuple[str, str, str]] = {
-    "no JSON": ('{"scenes": {"a": {"quality": 80,}}}', "$", "JSON without comments"),
+    "no JSON": ('{"scenes": {"a": {"quality": 80,}}}', "$", "JSON, without comments"),
     "an unknown name": ('{"scene": {}}', "$.scene", "scenes"),
     "an unknown parameter": ('{"defaults": {"qality": 3}}', "$.defaults.qality", "quality"),
     "a number that is a text": ('{"defaults": {"quality": "95"}}', "$.defaults.quality", "1 to 100"),
@@ -295,7 +295,7 @@ BROKEN: dict[str, tuple[str, str, str]] = {
     "no such format": ('{"scenes": {"a": {"image_format": "gif"}}}', "$.scenes.a.image_format", "webp"),
     "no name": ('{"scenes": {"a/b": {}}}', '$.scenes["a/b"]', "letters"),
     "a name twice": ('{"scenes": {"a": {}, "a": {}}}', "$.scenes.a", "once"),
-    "names that collide": ('{"scenes": {"a": {"variations": 2}, "a-2": {}}}', "$.scenes.a-2", "once"),
+    "names that collide": ('{"scenes": {"a": {"variations": 2}, "a-2": {}}}', "$.scenes.a-2", "a name of its own"),
     "http": ('{"scenes": {"a": {"image_2": "http://x.example/y"}}}', "$.scenes.a.image_2", "https://"),
     "braces": ('{"scenes": {"a": {"prompt": "a {b"}}}', "$.scenes.a.prompt", "twice"),
     "too many variations": ('{"scenes": {"a": {"variations": 11}}}', "$.scenes.a.variations", "10"),
