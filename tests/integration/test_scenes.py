@@ -295,7 +295,7 @@ BROKEN: dict[str, tuple[str, str, str]] = {
     "no such format": ('{"scenes": {"a": {"image_format": "gif"}}}', "$.scenes.a.image_format", "webp"),
     "no name": ('{"scenes": {"a/b": {}}}', '$.scenes["a/b"]', "letters"),
     "a name twice": ('{"scenes": {"a": {}, "a": {}}}', "$.scenes.a", "once"),
-    "names that collide": ('{"scenes": {"a": {"variations": 2}, "a-2": {}}}', "$.scenes.a-2", "a name of its own"),
+    "names that collide": ('{"scenes": {"a": {"variations": 2}, "a-2": {}}}', "$.scenes.a-2", "of its own"),
     "http": ('{"scenes": {"a": {"image_2": "http://x.example/y"}}}', "$.scenes.a.image_2", "https://"),
     "braces": ('{"scenes": {"a": {"prompt": "a {b"}}}', "$.scenes.a.prompt", "twice"),
     "too many variations": ('{"scenes": {"a": {"variations": 11}}}', "$.scenes.a.variations", "10"),

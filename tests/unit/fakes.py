@@ -365,9 +365,14 @@ class FakeJobTable(JobTable):
         return self.keep(standing.model_copy(update={**changes, "updated_at": self._now()}))
 
     def settle(self, job: Job) -> Job:
-        still = {"due_at": None, "queued": False} if job.stands_still else {}
-        settled = self._outside.call(lambda: self._change(job, {"owes_event": False, **still}))
+        settled = self._outside.call(lambda: self._settle(job))
         return (settled.job or job) if isinstance(settled, Unmoved) else settled
+
+    def _settle(self, job: Job) -> Job | Unmoved:
+        standing = self._standing(job.job_id)
+        due_anew = standing is not None and standing.due_at != job.due_at
+        still = {"due_at": None, "queued": False} if job.stands_still and not due_anew else {}
+        return self._change(job, {"owes_event": False, **still})
 
     def next_attempt(self, job: Job) -> Job | Unmoved:
         return self._outside.call(lambda: self._change(job, {"attempt": job.attempt + 1}))

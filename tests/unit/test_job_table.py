@@ -750,7 +750,25 @@ def test_what_was_told_is_due_no_more_unless_it_waits(
     assert said["remove"] == removed
     still = {"queued": False} if removed else {}
     assert said["set"] == {"owes_event": False, "updated_at": "2026-03-14T09:30:00.000000Z", **still}
-    assert said["condition"] == "state = :from AND attempt = :attempt"
+    standing = "state = :from AND attempt = :attempt"
+    assert said["condition"] == standing + (" AND due_at = :due" if removed else "")
+
+
+def test_a_look_that_was_asked_for_while_an_ending_was_told_is_not_forgotten(
+    stub: Stubber, table: JobTable
+) -> None:
+    """A newer image may have been covered in between: the row stays due."""
+    job = a_job(JobState.COMPLETED, owes_event=True, due_at=START)
+    due_anew = job.model_copy(update={"uploaded_again": True, "due_at": START + timedelta(seconds=1)})
+    refused(stub, "update_item")
+    get_item(stub, f"job#{JOB_ID}", item(due_anew))
+    asked = Asked(stub, due_anew.model_copy(update={"owes_event": False}))
+    assert table.settle(job).due_at == due_anew.due_at
+    *_, request = asked.requests
+    CLIENT.meta.events.unregister("provide-client-params.dynamodb.UpdateItem", asked._keep)
+    said = expressions(request)
+    assert said["remove"] == set()
+    assert said["set"] == {"owes_event": False, "updated_at": "2026-03-14T09:30:00.000000Z"}
 
 
 def test_a_move_may_count_an_attempt_of_its_own(stub: Stubber, table: JobTable) -> None:

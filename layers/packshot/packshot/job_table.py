@@ -275,10 +275,16 @@ class JobTable:
     def settle(self, job: Job) -> Job:
         """The event of the state that a job is in was told; the row that stands then.
 
-        What stands still has nothing left to wait for, and no message is to take it up again.
+        What stands still has nothing left to wait for, and no message is to take it up again; unless its due
+        time was set anew meanwhile.
         """
-        still = {"due_at": None, "queued": False} if job.stands_still else {}
-        settled = self._update_standing(job, {"owes_event": False, **still})
+        told: dict[str, Any] = {"owes_event": False}
+        if job.stands_still:
+            settled = self._update_standing(job, {**told, "due_at": None, "queued": False}, same_due=True)
+            if isinstance(settled, Job):
+                return settled
+            # Someone has it looked at again, or moved it on.
+        settled = self._update_standing(job, told)
         return (settled.job or job) if isinstance(settled, Unmoved) else settled
 
     def next_attempt(self, job: Job) -> Job | Unmoved:
@@ -351,7 +357,13 @@ class JobTable:
         return (postponed.job or job) if isinstance(postponed, Unmoved) else postponed
 
     def _update_standing(
-        self, job: Job, changes: Mapping[str, Any], *, new_attempt: bool = False, same_photo: bool = False
+        self,
+        job: Job,
+        changes: Mapping[str, Any],
+        *,
+        new_attempt: bool = False,
+        same_photo: bool = False,
+        same_due: bool = False,
     ) -> Job | Unmoved:
         """Change a job's row, if it still is in the state and the attempt that `job` says."""
         condition = "#state = :from AND attempt = :attempt"
@@ -359,6 +371,11 @@ class JobTable:
         if same_photo:
             condition += " AND photo.sequencer = :sequencer"
             values[":sequencer"] = job.photo.sequencer
+        if same_due and job.due_at:
+            condition += " AND due_at = :due"
+            values[":due"] = iso(job.due_at)
+        elif same_due:
+            condition += " AND attribute_not_exists(due_at)"
         return self._update(job.job_id, changes, condition, values, new_attempt=new_attempt)
 
     def _update(
