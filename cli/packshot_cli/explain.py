@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -57,11 +58,19 @@ def run(
     except (PhotosError, StackError, LocalCloudError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None
-    if as_json:
-        # The standard library's takes three times as long, for a thousand photos.
-        sys.stdout.write(to_json(document(explanation, source, settings), indent=2).decode() + "\n")
-    else:
-        sys.stdout.writelines(f"{line}\n" for line in lines(explanation, settings))
+    try:
+        if as_json:
+            # The standard library's takes three times as long, for a thousand photos.
+            sys.stdout.write(to_json(document(explanation, source, settings), indent=2).decode() + "\n")
+        else:
+            sys.stdout.writelines(f"{line}\n" for line in lines(explanation, settings))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read it has seen enough; Python would complain once more when it ends.
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+    except OSError as error:
+        typer.echo(f"The output cannot be written: {error.strerror}", err=True)
+        raise typer.Exit(1) from None
     raise typer.Exit(0 if explanation.is_accepted else REJECTED)
 
 
@@ -84,9 +93,13 @@ def opened(path: str, root: Path | None, account: Account) -> tuple[PhotoSource,
     """
     if path.startswith(S3):
         bucket, _, prefix = path.removeprefix(S3).partition("/")
+        if not bucket:
+            raise PhotosError(f"{path} names no bucket")
         session = boto3.Session(profile_name=account.profile, region_name=account.region)
         objects = PhotoBucket(session.client("s3", config=CONFIG), bucket)
         return objects, objects.keys(prefix), bucket
+    if not path:
+        raise PhotosError("The path is empty")
     folder, place = folder_below(Path(path), root)
     return folder, folder.keys(place), None
 

@@ -45,6 +45,8 @@ class PhotoFolder:
             self._key(Path(folder, name))
             for folder, _, names in os.walk(path, onerror=_refuse)
             for name in names
+            # Not a pipe, a device, or a link to nothing.
+            if Path(folder, name).is_file()
         ]
         return sorted(found)
 

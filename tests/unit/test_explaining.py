@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -218,6 +221,8 @@ def test_one_photo_is_explained_below_its_root(root: Path) -> None:
     ("arguments", "words"),
     [
         (["{root}/none"], "There is no"),
+        ([""], "The path is empty"),
+        (["s3:///prefix"], "names no bucket"),
         (["{root}", "--root", "{root}/sofas"], "is not below"),
         (["{root}", "--param", "Colour=red"], "no parameter Colour"),
         (["{root}", "--param", "SkuPattern=("], "SkuPattern: Value error, no regular expression"),
@@ -240,6 +245,32 @@ def test_an_empty_folder_says_so(tmp_path: Path) -> None:
 def test_a_link_that_goes_in_circles_is_no_trouble(root: Path) -> None:
     (root / "sofas/again").symlink_to(root)
     assert len(explained(root).photos) == 3
+
+
+def test_what_is_no_file_is_no_photo(root: Path) -> None:
+    os.mkfifo(root / "pipe.jpg")
+    (root / "nothing.jpg").symlink_to(root / "none.jpg")
+    (root / "endless.jpg").symlink_to("/dev/zero")
+    assert len(explained(root).photos) == 3
+
+
+@pytest.mark.parametrize("arguments", [[], ["--json"]])
+def test_a_reader_that_has_seen_enough_is_no_error(root: Path, arguments: list[str]) -> None:
+    command = [sys.executable, "-m", "packshot_cli", "explain", str(root), *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.stderr is not None
+        assert (process.stderr.read(), process.wait(timeout=30)) == (b"", 0)
+
+
+def test_a_full_disk_is_told_in_a_line(root: Path) -> None:
+    command = [sys.executable, "-m", "packshot_cli", "explain", str(root)]
+    with Path("/dev/full").open("w") as full:
+        told = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=30, check=False
+        )
+    assert (told.returncode, told.stderr) == (1, "The output cannot be written: No space left on device\n")
 
 
 def test_a_name_that_is_no_text_is_refused_by_name(tmp_path: Path) -> None:
