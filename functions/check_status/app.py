@@ -1,7 +1,8 @@
-"""CheckStatusFunction: one look at a request, for the workflow's loop."""
+"""CheckStatusFunction: a visit to a request, for the workflow's loop."""
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -26,6 +27,7 @@ def checker() -> Checker:
     return Checker(
         segmind=SegmindClient(settings.segmind_base_url, api_key_reader(settings.api_key_secret_arn)),
         now=lambda: datetime.now(UTC),
+        sleep=time.sleep,
     )
 
 

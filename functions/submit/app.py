@@ -82,6 +82,7 @@ def submitter() -> Submitter:
         announcer=announcer,
         max_submits_per_job=settings.max_submits_per_job,
         on_uncertain_submit=settings.on_uncertain_submit,
+        polls_count=settings.polls_count,
         now=now,
     )
 

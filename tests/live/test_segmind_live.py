@@ -14,7 +14,7 @@ from PIL import Image
 from packshot import segmind_answers as answers
 from packshot.downloads import Downloader
 from packshot.http_session import NoRedirectSession
-from packshot.polling import CADENCE_SECONDS, FIRST_WAIT_SECONDS
+from packshot.polling import FIRST_WAIT_SECONDS, QUICKEST_CADENCE_SECONDS
 from packshot.scene import Scene
 from packshot.segmind import SegmindClient
 
@@ -47,7 +47,7 @@ def test_a_sofa_goes_to_a_living_room(segmind: SegmindClient) -> None:
     time.sleep(FIRST_WAIT_SECONDS)
     ends_at = time.monotonic() + PATIENCE_SECONDS - FIRST_WAIT_SECONDS
     while isinstance(segmind.status(accepted.request_id), answers.Pending) and time.monotonic() < ends_at:
-        time.sleep(CADENCE_SECONDS)
+        time.sleep(QUICKEST_CADENCE_SECONDS)
 
     completed = segmind.result(accepted.request_id)
     assert isinstance(completed, answers.Completed), completed

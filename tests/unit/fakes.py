@@ -28,7 +28,8 @@ from packshot.gatekeeper import Gatekeeper
 from packshot.history import RequestHistory
 from packshot.http_session import NoRedirectSession
 from packshot.image_store import ImageStore
-from packshot.job import CLAIMABLE, EDGES, Job, JobState, ParkedCause, iso
+from packshot.inference_times import InferenceTimes
+from packshot.job import CLAIMABLE, EDGES, Job, JobState, ParkedCause
 from packshot.job_table import (
     BY_ORDER,
     LEASE,
@@ -44,6 +45,7 @@ from packshot.job_table import (
 from packshot.manifest import Manifest
 from packshot.manifest_store import ManifestStore
 from packshot.messages import UploadMessage
+from packshot.moments import iso
 from packshot.paths import DEFAULT_PATH_TEMPLATE
 from packshot.photo import Photo, comparable_sequencer
 from packshot.photo_store import Overwritten, PhotoStore, ReadPhoto, Unusable
@@ -200,12 +202,23 @@ class FakeJobTable(JobTable):
         self.uploads: dict[tuple[str, str], list[str]] = {}
         self.photo_rows: dict[str, PhotoRow] = {}
         self.standing_gate = Gate()
+        self.standing_times = InferenceTimes()
 
     def gate(self) -> Gate:
         return self._outside.call(lambda: self.standing_gate)
 
     def replace_gate(self, gate: Gate, by: Gate) -> bool:
         return self._outside.call(lambda: self._replace_gate(gate, by))
+
+    def inference_times(self) -> InferenceTimes:
+        return self._outside.call(lambda: self.standing_times)
+
+    def replace_inference_times(self, times: InferenceTimes, by: InferenceTimes) -> None:
+        self._outside.call(lambda: self._replace_times(times, by))
+
+    def _replace_times(self, times: InferenceTimes, by: InferenceTimes) -> None:
+        if times.version == self.standing_times.version:
+            self.standing_times = by.model_copy(update={"version": times.version + 1})
 
     def _replace_gate(self, gate: Gate, by: Gate) -> bool:
         if gate.version != self.standing_gate.version:
@@ -637,6 +650,7 @@ class World:
             images=self.images,
             max_submits_per_job=3,
             on_uncertain_submit="resubmit",
+            polls_count=False,
             now=self.clock,
         )
         self.finalizer = Finalizer(
@@ -649,7 +663,11 @@ class World:
             on_expired_result="fail",
             now=self.clock,
         )
-        self.checker = Checker(segmind=self.segmind, now=self.clock)
+        self.checker = Checker(
+            segmind=self.segmind,
+            now=self.clock,
+            sleep=lambda seconds: self.clock.step(timedelta(seconds=seconds)),
+        )
         self.sweeper = Sweeper(
             table=self.table,
             queue=self.queue,

@@ -19,6 +19,7 @@ from packshot.image_store import ImageStore, Newer, image_metadata
 from packshot.job import Image, JobState
 from packshot.messages import JobMessage, UploadMessage, parse_message
 from packshot.pictures import Picture
+from packshot.polling import Polling
 from packshot.scene import MODEL, Scene
 from packshot.upload_queue import UploadQueue
 from packshot.workflow import Workflow, WorkflowState, job_of_execution
@@ -69,14 +70,15 @@ ARN = "arn:aws:states:eu-west-1:123456789012:stateMachine:workflow"
 
 
 def test_an_execution_is_named_for_its_attempt_and_carries_what_the_row_says() -> None:
-    job = a_job(attempt=2)
+    job = a_job(attempt=2, polling=Polling(first_wait_seconds=14, cadence_seconds=0.5))
     with stubbed(WORKFLOWS) as stub:
         state = {
             "job_id": JOB_ID,
             "attempt": 2,
             "request_id": "request-1",
             "submitted_at": "2026-03-14T09:30:00.000000Z",
-            "wait_seconds": 13,
+            "polling": {"first_wait_seconds": 14, "window_seconds": 25, "cadence_seconds": 0.5},
+            "wait_seconds": 14,
             "age_seconds": 0,
             "unknowns": 0,
             "finished": False,

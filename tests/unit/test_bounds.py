@@ -162,7 +162,8 @@ def test_looks_and_endings_end_before_their_functions() -> None:
     aws = bound("aws.CONNECT_TIMEOUT_SECONDS") + bound("aws.READ_TIMEOUT_SECONDS")
     result = bound("segmind.READ_TIMEOUT_SECONDS")
     fetch = bound("downloads.TOTAL_TIMEOUT_SECONDS") + bound("downloads.READ_TIMEOUT_SECONDS")
-    assert result + aws < function("CheckStatusFunction")
+    # The key is read, and the last look begins as late as the window allows.
+    assert bound("polling.WINDOW_SECONDS") + result + aws < function("CheckStatusFunction")
     assert result + bound("finalizing.FETCHES") * fetch + 3 * aws < function("FinalizeFunction")
     assert function("FinalizeFunction") <= 15 * UNITS["min"], "the longest that Lambda allows"
     assert function("SweepFunction") < UNITS["min"], "or two sweeps would run at once"
@@ -182,7 +183,8 @@ def test_a_request_is_looked_at_rarely_told_of_and_given_up_in_that_order() -> N
     assert (
         bound("polling.FIRST_WAIT_SECONDS") < bound("polling.UNKNOWN_BELIEVED_AFTER") < slow < late < deadline
     )
-    assert bound("polling.CADENCE_SECONDS") < bound("polling.SLOW_CADENCE_SECONDS")
+    quickest, slowest = bound("polling.QUICKEST_CADENCE_SECONDS"), bound("polling.SLOWEST_CADENCE_SECONDS")
+    assert quickest < slowest < bound("polling.SLOW_CADENCE_SECONDS")
     hour = 60 * UNITS["min"]
     assert deadline + bound("polling.SLOW_CADENCE_SECONDS") < hour, "Segmind forgets a request after one"
     assert bound("photo_store.URL_LIFETIME_SECONDS") == deadline + 10 * UNITS["min"]

@@ -1,4 +1,4 @@
-"""One look at a request: over, or when to look again; and what cannot be told now is asked again."""
+"""A visit to a request: watched for a while, over or not; and what cannot be told now is asked again."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from packshot import segmind_answers as answers
-from packshot.polling import CADENCE_SECONDS, DEADLINE, SLOW_CADENCE_SECONDS, next_wait_seconds
+from packshot.polling import DEADLINE, SLOW_CADENCE_SECONDS, VISIT_PAUSE_SECONDS, Polling, next_wait_seconds
 from packshot.segmind import NoApiKeyError
 from packshot.workflow import WorkflowState
 from tests.unit.fakes import START, CrashError, World
@@ -19,6 +19,8 @@ STATE = WorkflowState(
     attempt=2,
     request_id="request-1",
     submitted_at=START,
+    # One look a visit.
+    polling=Polling(window_seconds=0),
     wait_seconds=13,
 )
 SECOND = timedelta(seconds=1)
@@ -78,14 +80,14 @@ def test_one_odd_answer_decides_nothing(outcomes: list[answers.RequestOutcome]) 
 
 def test_the_rest_of_the_state_is_carried_on(world: World) -> None:
     after = checked(world, PENDING, timedelta(seconds=13.9))
-    assert after == STATE.model_copy(update={"wait_seconds": 2, "age_seconds": 13})
+    assert after == STATE.model_copy(update={"wait_seconds": 1, "age_seconds": 13})
 
 
 @pytest.mark.parametrize(
     ("age", "seconds"),
     [
-        (timedelta(), CADENCE_SECONDS),
-        (timedelta(seconds=299), CADENCE_SECONDS),
+        (timedelta(), VISIT_PAUSE_SECONDS),
+        (timedelta(seconds=299), VISIT_PAUSE_SECONDS),
         (timedelta(seconds=300), SLOW_CADENCE_SECONDS),
         (timedelta(minutes=49), SLOW_CADENCE_SECONDS),
     ],
@@ -93,6 +95,49 @@ def test_the_rest_of_the_state_is_carried_on(world: World) -> None:
 def test_looks_are_rarer_after_five_minutes(world: World, age: timedelta, seconds: int) -> None:
     assert next_wait_seconds(age) == seconds
     assert checked(world, PENDING, age).wait_seconds == seconds
+
+
+WATCHED = STATE.model_copy(update={"polling": Polling(window_seconds=25, cadence_seconds=0.5)})
+
+
+def test_a_visit_watches_until_the_request_is_over(world: World) -> None:
+    world.segmind.statuses = [PENDING, PENDING, LATER, answers.Completed(None, 13.06, None)]
+    world.clock.step(timedelta(seconds=13))
+    after = world.checker.check(WATCHED)
+    assert (after.finished, after.age_seconds) == (True, 14)
+    assert world.clock() - START == timedelta(seconds=14.5)
+
+
+def test_a_visit_ends_with_its_window(world: World) -> None:
+    world.segmind.statuses = [PENDING]
+    world.clock.step(timedelta(seconds=13))
+    after = world.checker.check(WATCHED)
+    assert not after.finished
+    assert after.wait_seconds == VISIT_PAUSE_SECONDS
+    assert world.clock() - START == timedelta(seconds=13 + 25)
+
+
+def test_a_request_that_takes_long_is_looked_at_and_not_watched(world: World) -> None:
+    world.segmind.statuses = [PENDING]
+    world.clock.step(timedelta(minutes=6))
+    assert world.checker.check(WATCHED).wait_seconds == SLOW_CADENCE_SECONDS
+    assert world.clock() - START == timedelta(minutes=6)
+
+
+def test_a_visit_keeps_to_what_the_api_asks_for(world: World) -> None:
+    """Where that is longer than its window, the workflow waits for it."""
+    began = START + timedelta(seconds=13)
+    soon = answers.TryLater("HTTP 429: slow down", began + timedelta(seconds=10))
+    world.segmind.statuses = [soon, answers.Completed(None, 13.06, None)]
+    world.clock.step(timedelta(seconds=13))
+    assert world.checker.check(WATCHED).finished
+    assert world.clock() == began + timedelta(seconds=10)
+
+    late = World()
+    late.segmind.statuses = [answers.TryLater("HTTP 429: slow down", began + timedelta(minutes=1))]
+    late.clock.step(timedelta(seconds=13))
+    assert late.checker.check(WATCHED).wait_seconds == 61
+    assert late.clock() == began
 
 
 def test_a_limit_that_says_when_is_believed(world: World) -> None:

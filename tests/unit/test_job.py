@@ -8,7 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from packshot.job import CLAIMABLE, EDGES, ENDINGS, Job, JobState, ParkedCause, Reason, iso, job_id, upload_id
+from packshot.job import (
+    CLAIMABLE,
+    EDGES,
+    ENDINGS,
+    Job,
+    JobState,
+    ParkedCause,
+    Reason,
+    job_id,
+    upload_id,
+)
+from packshot.moments import iso
 from packshot.photo import Photo
 from packshot.scene import Scene
 from tests.unit.fakes import START, a_job, a_photo

@@ -16,7 +16,8 @@ from tests.unit.fakes import START, CrashError, Outside, World, a_job
 def waiting(world: World, count: int, cause: ParkedCause | None) -> list[str]:
     """Jobs that are due, the oldest first."""
     state = JobState.PARKED if cause else JobState.PLANNED
-    ids = [f"{cause or 'turn'}-{number:05}" for number in range(count)]
+    of_cause = list(ParkedCause).index(cause) if cause else 15
+    ids = [f"{of_cause:x}{number:031x}" for number in range(count)]
     for number, job_id in enumerate(ids):
         due_at = START - timedelta(seconds=count - number)
         world.table.keep(a_job(state, job_id=job_id, due_at=due_at, cause=cause))

@@ -159,6 +159,8 @@ def of_plan(value: Any) -> str | None:
     match value:
         case {"Fn::Sub": ["${Number}", {"Number": number}]}:
             return of_plan(number)
+        case {"Fn::If": ["CustomPlan", _, number]}:
+            return of_plan(number)
         case {"Fn::FindInMap": ["Plans", {"Ref": "SegmindPlan"}, name]}:
             return str(TEMPLATE["Mappings"]["Plans"][PARAMETERS["SegmindPlan"]["Default"]][name])
     return None

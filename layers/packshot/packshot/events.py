@@ -14,7 +14,15 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from packshot.gate import Notice
-from packshot.job import PERSON_DECIDES, Image, Job, JobState, ParkedCause, Reason, iso
+from packshot.job import (
+    PERSON_DECIDES,
+    Image,
+    Job,
+    JobState,
+    ParkedCause,
+    Reason,
+)
+from packshot.moments import iso
 from packshot.photo import Photo
 from packshot.scene import MODEL
 from packshot.scenes_file import MAX_MISTAKES, Mistake, told

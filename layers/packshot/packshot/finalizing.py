@@ -83,6 +83,7 @@ class Finalizer:
             outcome = answers.TryLater(str(error))
         match outcome:
             case answers.Completed(output, inference_seconds, cost_usd):
+                self._learn(job, outcome)
                 return self._complete(job, output, inference_seconds=inference_seconds, cost_usd=cost_usd)
             case answers.Failed(message) if PHOTO_NOT_FETCHED.search(message) and not job.second_chance:
                 # Not charged; and the next submit gives the photo a fresh address.
@@ -98,6 +99,17 @@ class Finalizer:
                 return self._past_deadline(job, f"the request is {status}")
             case answers.TryLater(message):
                 return self._past_deadline(job, message)
+
+    def _learn(self, job: Job, completed: answers.Completed) -> None:
+        """Remember how long it took: as the API tells it, else from the submit until it was noticed."""
+        told = completed.inference_seconds is not None
+        seconds = (completed.inference_seconds or 0.0) + (completed.queue_seconds or 0.0)
+        if not told:
+            seconds = (self.now() - (job.submitted_at or job.updated_at)).total_seconds()
+        times = self.table.inference_times()
+        learned = times.with_one_more(seconds, self.now(), told=told)
+        if learned != times:
+            self.table.replace_inference_times(times, learned)
 
     def _complete(self, job: Job, output: answers.Output | None, **measured: Any) -> Job:
         try:

@@ -10,12 +10,14 @@ on a single job may try whether the cause has ended.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from pydantic import BaseModel, ConfigDict
 
-from packshot.job import Moment, ParkedCause
+from packshot.job import ParkedCause
+from packshot.moments import Moment
 
 # With a sweep a minute, so that a job is back within five minutes after the cause has ended.
 TRIAL_PAUSE = timedelta(minutes=4)
@@ -24,6 +26,8 @@ RATE_TRIAL_PAUSE = timedelta(seconds=5)
 # A pace that was halved is back to the plan's after this, doubled back after twice as long, and so on.
 RECOVERY = timedelta(minutes=5)
 MINUTE_SECONDS = 60.0
+# What a request takes, roughly: only for an estimate of how many there are.
+USUAL_TIME = timedelta(seconds=22)
 # So long a submit waits for its turn, for then the backlog stays in the queue; longer, and its job is parked.
 PATIENCE = timedelta(seconds=60)
 
@@ -81,7 +85,7 @@ class Gate(BaseModel):
     """The state of the gate.
 
     `slowness` is how many times slower than the plan it went, at `slowed_at`; `believed_at` is when the
-    credits call opened it last.
+    credits call opened it last. `in_flight` is about how many requests were waited for at `in_flight_at`.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -92,6 +96,8 @@ class Gate(BaseModel):
     slowed_at: Moment | None = None
     closures: tuple[Closure, ...] = ()
     believed_at: Moment | None = None
+    in_flight: float = 0.0
+    in_flight_at: Moment | None = None
     owed: tuple[Notice, ...] = ()
 
     def is_closed_for(self, cause: ParkedCause) -> bool:
@@ -105,10 +111,15 @@ class Gate(BaseModel):
 
 @dataclass(frozen=True)
 class Slot:
-    """A request may be sent at this time; a trial, to find out whether a cause has ended."""
+    """A request may be sent at this time; a trial, to find out whether a cause has ended.
+
+    `in_flight` is about how many are waited for then, `is_behind` whether this one had to wait for the pace.
+    """
 
     at: datetime
     trial: bool
+    in_flight: float = 1.0
+    is_behind: bool = False
 
 
 @dataclass(frozen=True)
@@ -136,8 +147,14 @@ def ask(gate: Gate, pace: Pace, now: datetime, latest: datetime) -> tuple[Gate, 
         closure.model_copy(update={"trial_at": at + timedelta(seconds=closure.trial_pause_seconds)})
         for closure in gate.closures
     )
-    taken = {"next_at": max(at, next_at) + interval, "closures": closures}
-    return gate.model_copy(update=taken), Slot(at, trial=bool(closures))
+    in_flight = _in_flight(gate, at) + 1
+    taken = {
+        "next_at": max(at, next_at) + interval,
+        "closures": closures,
+        "in_flight": in_flight,
+        "in_flight_at": at,
+    }
+    return gate.model_copy(update=taken), Slot(at, bool(closures), in_flight, is_behind=at > now)
 
 
 def closed(
@@ -221,6 +238,13 @@ def _notice(closure: Closure, *, resumed: bool, job_id: str) -> Notice:
     return Notice(
         resumed=resumed, cause=closure.cause, message=closure.message, since=closure.since, job_id=job_id
     )
+
+
+def _in_flight(gate: Gate, now: datetime) -> float:
+    """About how many requests are waited for: each counts less and less, as if it were done by chance."""
+    if gate.in_flight_at is None:
+        return 0.0
+    return float(gate.in_flight * math.exp(-max(now - gate.in_flight_at, timedelta()) / USUAL_TIME))
 
 
 def _slowness(gate: Gate, now: datetime) -> float:

@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, PlainSerializer
+from pydantic import BaseModel, ConfigDict
 
+from packshot.moments import Moment
 from packshot.photo import Photo
+from packshot.polling import Polling
 from packshot.scene import Scene
-
-
-def iso(moment: datetime) -> str:
-    """A time as rows and the workflow write it: ISO 8601, UTC, with microseconds, so it orders as text."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-Moment = Annotated[datetime, PlainSerializer(iso, return_type=str, when_used="json")]
 
 
 class JobState(StrEnum):
@@ -123,6 +117,7 @@ class Job(BaseModel):
     lease_until: Moment | None = None
     request_id: str | None = None
     submitted_at: Moment | None = None
+    polling: Polling = Polling()
     seed: int | None = None
     output_url: str | None = None
     image: Image | None = None

@@ -16,8 +16,18 @@ from botocore.exceptions import ClientError
 
 from packshot.events import DETAIL_TYPES
 from packshot.gate import Gate
-from packshot.job import CLAIMABLE, EDGES, Job, JobState, ParkedCause, due_group, iso
+from packshot.inference_times import InferenceTimes
+from packshot.job import (
+    CLAIMABLE,
+    EDGES,
+    Job,
+    JobState,
+    ParkedCause,
+    due_group,
+)
+from packshot.moments import iso
 from packshot.photo import Photo, comparable_sequencer
+from packshot.scene import MODEL
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -27,6 +37,7 @@ if TYPE_CHECKING:
 LEASE = timedelta(seconds=150)
 DUE_INDEX = "due"
 GATE_PK = "gate"
+INFERENCE_TIMES_PK = f"inference-times#{MODEL}"
 # An ending whose event did not get out is looked at again after this.
 OWED_DUE = timedelta(minutes=2)
 # So long a message that the sweep has sent may take to be worked on, until it is sent again.
@@ -350,6 +361,23 @@ class JobTable:
         except self._client.exceptions.ConditionalCheckFailedException:
             return False
         return True
+
+    def inference_times(self) -> InferenceTimes:
+        """How long requests took lately."""
+        return InferenceTimes.model_validate(self._row(INFERENCE_TIMES_PK))
+
+    def replace_inference_times(self, times: InferenceTimes, by: InferenceTimes) -> None:
+        """Put others in their place, unless somebody did so before: then a sample is lost, no more."""
+        row = {"pk": INFERENCE_TIMES_PK, **by.model_dump(mode="json"), "version": times.version + 1}
+        try:
+            self._client.put_item(
+                TableName=self._table_name,
+                Item={name: _attribute(value) for name, value in row.items()},
+                ConditionExpression="attribute_not_exists(pk) OR version = :version",
+                ExpressionAttributeValues={":version": _attribute(times.version)},
+            )
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return
 
     def postpone(self, job: Job, due_at: datetime) -> Job:
         """Look at a job again at this time; the row that stands then."""

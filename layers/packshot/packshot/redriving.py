@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from packshot.job import Job, JobState, iso
+from packshot.job import Job, JobState
 from packshot.job_table import JobTable, Unmoved
+from packshot.moments import iso
 from packshot.planning import PLANNED_DUE
 from packshot.polling import OUTPUT_KEPT
 from packshot.segmind_answers import REFUSAL_CODES

@@ -107,6 +107,7 @@ class Completed:
     output: Output | None
     inference_seconds: float | None
     cost_usd: float | None
+    queue_seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -187,7 +188,12 @@ def request_outcome(
     match status.upper() if isinstance(status, str) else None:
         case "COMPLETED":
             output = output_of(answer)
-            return Completed(output, number(metrics.get("inference_time")), number(metrics.get("cost")))
+            return Completed(
+                output,
+                number(metrics.get("inference_time")),
+                number(metrics.get("cost")),
+                number(metrics.get("queue_time")),
+            )
         case "FAILED":
             return Failed(message, number(metrics.get("inference_time")))
         case "QUEUED" | "PROCESSING" as pending if status_code < 400:

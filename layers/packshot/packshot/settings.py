@@ -120,6 +120,7 @@ class SubmitSettings(GateSettings, SceneSettings):
     output_bucket_name: Annotated[str, Field(alias="OUTPUT_BUCKET_NAME", min_length=1)]
     image_cache_control: Annotated[OptionalText, Field(alias="IMAGE_CACHE_CONTROL")] = None
     max_submits_per_job: Annotated[int, Field(alias="MAX_SUBMITS_PER_JOB", ge=1)]
+    polls_count: Annotated[bool, Field(alias="POLLS_COUNT")] = False
     on_uncertain_submit: Annotated[OnUncertainSubmit, Field(alias="ON_UNCERTAIN_SUBMIT")] = "resubmit"
     history_url: Annotated[OptionalText, Field(alias="HISTORY_URL")] = None
 

@@ -16,11 +16,13 @@ from packshot.gate import Slot, Wait
 from packshot.gatekeeper import Gatekeeper
 from packshot.history import RequestHistory
 from packshot.image_store import ImageStore
+from packshot.inference_times import InferenceTimes
 from packshot.job import ENDINGS, NEWER_PHOTO, PERSON_DECIDES, Image, Job, JobState, ParkedCause, Reason
 from packshot.job_table import JobTable, Unmoved
 from packshot.photo import Photo
 from packshot.photo_store import Overwritten, PhotoStore, Unusable
 from packshot.planning import OVERWRITTEN, PLANNED_DUE, NotAPhoto, Planner
+from packshot.polling import Polling, polling_for
 from packshot.scene import Scene, SceneRequest
 from packshot.segmind import NoApiKeyError, SegmindClient
 from packshot.settings import OnUncertainSubmit
@@ -72,6 +74,7 @@ class Submitter:
     images: ImageStore
     max_submits_per_job: int
     on_uncertain_submit: OnUncertainSubmit
+    polls_count: bool
     now: Callable[[], datetime]
 
     def upload(self, found: Photo) -> Job | NotAPhoto:
@@ -147,6 +150,8 @@ class Submitter:
             raise UnknownJobError(job.job_id)
         try:
             images = self._images(job, job.parameters)
+            # Read before the POST: after it, nothing comes before the request's id.
+            times = self.table.inference_times()
             turn = images if isinstance(images, _NotSent) else self.gatekeeper.slot()
         except Exception:
             # Nothing was posted: give the claim back, or its end would count as a lost answer.
@@ -154,7 +159,8 @@ class Submitter:
             raise
         match images, turn:
             case dict(), Slot():
-                return self._post_in_turn(job, turn, job.parameters.request(seed=job.seed, **images))
+                request = job.parameters.request(seed=job.seed, **images)
+                return self._post_in_turn(job, turn, request, self._polling(job, turn, times))
             case dict(), Wait(until, ParkedCause.RATE as cause, message):
                 return self._park(job, cause, message, until=until)
             case dict(), Wait(_, cause, message):
@@ -167,18 +173,18 @@ class Submitter:
             return self._move(job, JobState.PLANNED, due_at=self.now())
         return ended
 
-    def _post_in_turn(self, job: Job, slot: Slot, request: SceneRequest) -> Job:
+    def _post_in_turn(self, job: Job, slot: Slot, request: SceneRequest, polling: Polling) -> Job:
         try:
             outcome = self.segmind.submit(request)
         except NoApiKeyError as error:
             return self._close(job, ParkedCause.KEY, str(error))
-        return self._answered(job, slot, outcome)
+        return self._answered(job, slot, outcome, polling)
 
-    def _answered(self, job: Job, slot: Slot, outcome: answers.SubmitOutcome) -> Job:
+    def _answered(self, job: Job, slot: Slot, outcome: answers.SubmitOutcome, polling: Polling) -> Job:
         """What the answer says about the job; then, and only then, what it says about all the others."""
         match outcome:
             case answers.Accepted(request_id):
-                submitted = self._submitted(job, request_id)
+                submitted = self._submitted(job, request_id, polling)
                 self.gatekeeper.accepted(job, slot)
                 return submitted
             case answers.RateLimited(message, retry_at):
@@ -225,13 +231,25 @@ class Submitter:
                     return _NotSent(JobState.FAILED, Reason(code="ReferenceChanged", message=message))
         return images
 
-    def _submitted(self, job: Job, request_id: str) -> Job:
+    def _polling(self, job: Job, slot: Slot, times: InferenceTimes) -> Polling:
+        """How the request of a job is to be waited for."""
+        return polling_for(
+            times,
+            chance=int(job.job_id[-8:], 16) / 2**32,
+            requests_a_minute=self.gatekeeper.pace.requests_a_minute,
+            polls_count=self.polls_count,
+            in_flight=slot.in_flight,
+            is_behind=slot.is_behind,
+        )
+
+    def _submitted(self, job: Job, request_id: str, polling: Polling) -> Job:
         now = self.now()
         submitted = self._move(
             job,
             JobState.SUBMITTED,
             request_id=request_id,
             submitted_at=now,
+            polling=polling,
             due_at=now + SUBMITTED_DUE,
             output_url=None,
             error=None,
@@ -283,7 +301,7 @@ class Submitter:
         """What became of an uncertain job without another request; None when it may be submitted again."""
         request_id = self.history.find(job.marker, since=job.updated_at)
         if request_id and self._knows(request_id):
-            return self._submitted(job, request_id)
+            return self._submitted(job, request_id, Polling())
         if job.stands_still:
             return job
         if self._may_be_asked_again(job):

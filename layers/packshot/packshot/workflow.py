@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
-from packshot.job import Job, Moment
-from packshot.polling import FIRST_WAIT_SECONDS
+from packshot.job import Job
+from packshot.moments import Moment
+from packshot.polling import Polling
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
@@ -24,6 +25,7 @@ class WorkflowState(BaseModel):
     attempt: int
     request_id: str
     submitted_at: Moment
+    polling: Polling = Polling()
     wait_seconds: int
     age_seconds: int = 0
     unknowns: int = 0
@@ -49,7 +51,8 @@ class Workflow:
             attempt=job.attempt,
             request_id=job.request_id or "",
             submitted_at=job.submitted_at or job.updated_at,
-            wait_seconds=FIRST_WAIT_SECONDS,
+            polling=job.polling,
+            wait_seconds=job.polling.first_wait_seconds,
         )
         try:
             self._client.start_execution(stateMachineArn=self._arn, name=name, input=state.model_dump_json())
