@@ -22,6 +22,9 @@ def shop() -> Iterator[Shop]:
             "MaxPhotoBytes": str(MAX_PHOTO_BYTES),
             "SceneQuality": "80",
             "SkuPattern": "sku-([0-9]+)",
+            # Looks every half a second, and no more submits at once than two cores can do.
+            "SegmindPlan": "custom",
+            "RequestsAMinute": "1000",
         },
     ) as cloud:
         yield Shop(cloud)

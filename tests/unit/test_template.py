@@ -252,6 +252,7 @@ ALLOWED = {
     "FinalizeFunction": {
         "dynamodb:GetItem",
         "dynamodb:BatchGetItem",
+        "dynamodb:PutItem",
         "dynamodb:UpdateItem",
         "s3:GetObject",
         "s3:ListBucket",

@@ -83,8 +83,9 @@ class Finalizer:
             outcome = answers.TryLater(str(error))
         match outcome:
             case answers.Completed(output, inference_seconds, cost_usd):
+                ended = self._complete(job, output, inference_seconds=inference_seconds, cost_usd=cost_usd)
                 self._learn(job, outcome)
-                return self._complete(job, output, inference_seconds=inference_seconds, cost_usd=cost_usd)
+                return ended
             case answers.Failed(message) if PHOTO_NOT_FETCHED.search(message) and not job.second_chance:
                 # Not charged; and the next submit gives the photo a fresh address.
                 return self._plan_again(job, message)
