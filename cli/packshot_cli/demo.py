@@ -20,6 +20,7 @@ from rich.text import Text
 
 from packshot.job import Job, JobState
 from packshot.pictures import Picture, read_picture
+from packshot.scenes_file import is_scenes_key
 from packshot_cli.demo_photos import FOLDER, SAMPLES, DemoPhoto, find_photos, passed_over
 from packshot_cli.errors import DemoError, LocalCloudError
 from packshot_cli.event_tap import tap
@@ -272,6 +273,12 @@ def _console() -> Console:
 
 def _tell_passed_over(console: Console, folder: Path, found: Sequence[DemoPhoto]) -> None:
     names = passed_over(folder, found)
+    if any(is_scenes_key(name) for name in names):
+        console.print(
+            "A demo makes one image of each photo: scenes files are for packshot explain, try and upload",
+            soft_wrap=True,
+        )
+    names = [name for name in names if not is_scenes_key(name)]
     if names:
         shown = ", ".join(names[:PASSED_OVER_SHOWN])
         more = f" and {len(names) - PASSED_OVER_SHOWN} more" if len(names) > PASSED_OVER_SHOWN else ""

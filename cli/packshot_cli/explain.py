@@ -15,12 +15,13 @@ import typer
 from pydantic_core import to_json
 
 from packshot.aws import CONFIG
+from packshot.scenes_file import MAX_MISTAKES, Mistake
 from packshot.settings import SceneSettings
 from packshot.staging import STACK, Source, is_given
 from packshot_cli.errors import LocalCloudError, PhotosError, StackError
 from packshot_cli.explaining import ExplainedJob, ExplainedPhoto, Explanation, explain
 from packshot_cli.local_cloud import parse_parameters
-from packshot_cli.photo_source import PhotoBucket, PhotoSource, folder_below
+from packshot_cli.photo_source import PhotoBucket, PhotoFolder, PhotoSource, folder_below, unread_above
 from packshot_cli.stack import aws_in_a_line, find_stack
 from packshot_cli.stack_settings import parameters_of, stack_settings
 from packshot_cli.text import counted, one_line
@@ -101,7 +102,16 @@ def opened(path: str, root: Path | None, account: Account) -> tuple[PhotoSource,
     if not path:
         raise PhotosError("The path is empty")
     folder, place = folder_below(Path(path), root)
-    return folder, folder.keys(place), None
+    keys = folder.keys(place)
+    tell_unread(folder)
+    return folder, keys, None
+
+
+def tell_unread(folder: PhotoFolder) -> None:
+    """Say so when a scenes file further up has no say, because the folder below it stands for the bucket."""
+    unread = unread_above(folder)
+    if unread:
+        typer.echo(f"{unread} is not read, being further up: --root {unread.parent} would read it", err=True)
 
 
 def document(explanation: Explanation, source: PhotoSource, settings: SceneSettings) -> dict[str, Any]:
@@ -166,12 +176,8 @@ def lines(explanation: Explanation, settings: SceneSettings) -> Iterator[str]:
         if photo.ignored_by:
             yield f"{one_line(photo.key)}  ignored by {photo.ignored_by.file} {photo.ignored_by.path}"
     rejected = [photo for photo in explanation.photos if photo.rejected]
-    for photo in rejected:
-        yield from _why_rejected(photo)
-    for key, mistakes in explanation.wrong_files.items():
-        yield _bold(f"{one_line(key)}  cannot be used")
-        yield from (f"  {one_line(str(mistake))}" for mistake in mistakes)
-    if ignored or rejected or explanation.wrong_files:
+    yield from rejections(explanation)
+    if ignored or rejected or explanation.wrong_files or explanation.orphans:
         yield ""
     yield from _sum(explanation, settings, len(rejected), len(ignored))
 
@@ -208,12 +214,30 @@ def _of_stack(jobs: Sequence[ExplainedJob]) -> str:
     return ", ".join(f"{name} {_shown(value)}" for name, value in common) or "nothing"
 
 
-def _why_rejected(photo: ExplainedPhoto) -> Iterator[str]:
-    if photo.rejected is None:
-        return
-    yield _bold(f"{one_line(photo.key)}  rejected: {photo.rejected.code}")
-    whys = [str(mistake) for mistake in photo.mistakes] or [photo.rejected.message]
-    yield from (f"  {one_line(why)}" for why in whys)
+def rejections(explanation: Explanation) -> Iterator[str]:
+    """Why photos and files would be rejected; what is wrong with a scenes file once, however many need it."""
+    by_file = dict.fromkeys(explanation.wrong_files, 0)
+    for photo in explanation.photos:
+        files = {mistake.file for mistake in photo.mistakes}
+        if files and files <= by_file.keys():
+            by_file[min(files)] += 1
+        elif photo.rejected:
+            yield _bold(f"{one_line(photo.key)}  rejected: {photo.rejected.code}")
+            yield from _mistakes(photo.mistakes, photo.rejected.message)
+    for key, mistakes in explanation.wrong_files.items():
+        photos = f", and rejects {counted(by_file[key], 'photo')}" if by_file[key] else ""
+        yield _bold(f"{one_line(key)}  cannot be used{photos}")
+        yield from _mistakes(mistakes, "")
+    for key in explanation.orphans:
+        yield f"{one_line(key)}  is for no photo: there is none of that name beside it"
+
+
+def _mistakes(mistakes: Sequence[Mistake], otherwise: str) -> Iterator[str]:
+    yield from (f"  {one_line(str(mistake))}" for mistake in mistakes)
+    if not mistakes:
+        yield f"  {one_line(otherwise)}"
+    if len(mistakes) == MAX_MISTAKES:
+        yield f"  These are the first {MAX_MISTAKES}: there may be more"
 
 
 def _sum(explanation: Explanation, settings: SceneSettings, rejected: int, ignored: int) -> Iterator[str]:

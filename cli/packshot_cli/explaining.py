@@ -18,7 +18,7 @@ from packshot.photo import Photo, is_photo_key, sku_in
 from packshot.pictures import NotAPicture, read_picture
 from packshot.planning import WrongFileError, complete, jobs_of, path_taken, paths_of
 from packshot.scene import StoredImage
-from packshot.scenes_file import Mistake, ScenesFile, is_scenes_key, read_scenes_file
+from packshot.scenes_file import SIDECAR_SUFFIX, Mistake, ScenesFile, is_scenes_key, read_scenes_file
 from packshot.scenes_store import NoImage
 from packshot.settings import SceneSettings
 from packshot.staging import (
@@ -81,6 +81,13 @@ class Explanation:
     @property
     def wrong_files(self) -> dict[str, list[Mistake]]:
         return {key: found for key, found in self.files.items() if isinstance(found, list)}
+
+    @property
+    def orphans(self) -> list[str]:
+        """Scenes files of single photos that are not there."""
+        photos = {photo.key for photo in self.photos}
+        of_one = [key for key in self.files if key.endswith(SIDECAR_SUFFIX)]
+        return [key for key in of_one if key.removesuffix(SIDECAR_SUFFIX) not in photos]
 
     @property
     def is_accepted(self) -> bool:

@@ -108,6 +108,9 @@ def try_(
     photo: Annotated[Path, typer.Argument(help="A photo on this machine.")],
     scene: Annotated[str | None, typer.Option(help="Which of its scenes; the only one by default.")] = None,
     root: Annotated[Path | None, ROOT] = None,
+    bucket: Annotated[
+        str | None, typer.Option(help="Where it will be uploaded: a seed that is drawn is the stack's, then.")
+    ] = None,
     output: Annotated[
         Path | None, typer.Option(help="Where the image goes; PHOTO-SCENE here by default.")
     ] = None,
@@ -125,6 +128,7 @@ def try_(
         photo=photo,
         scene=scene,
         root=root,
+        bucket=bucket,
         parameters=param or [],
         output=output,
         live=live,
@@ -226,7 +230,10 @@ def up(
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="A parameter of the stack; repeatable.")
     ] = None,
 ) -> None:
-    """Start the local cloud, print how to reach it as one JSON object, and stay until it is stopped."""
+    """Start the local cloud, print how to reach it as one JSON object, and stay until it is stopped.
+
+    Uploads are not held back there: --param SettleSeconds=10 does it as on AWS.
+    """
     from packshot_cli.local_up import run
 
     run(segmind_url, api_key, port, wait_scale, param or [])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
+from packshot.scenes_file import SCENES_FILE
 from packshot_cli.errors import PhotosError
 from packshot_cli.text import one_line
 
@@ -61,6 +62,10 @@ class PhotoFolder:
         except OSError as error:
             raise PhotosError(f"{one_line(str(file))} cannot be read: {error.strerror}") from None
 
+    def has(self, key: str) -> bool:
+        """Whether there is such a file."""
+        return (self.root / key).is_file()
+
     def place(self, key: str) -> str:
         """How a person finds it."""
         return str(self.root / key)
@@ -95,6 +100,12 @@ def folder_of_photo(photo: Path, root: Path | None) -> tuple[PhotoFolder, str]:
     return folder, key
 
 
+def unread_above(folder: PhotoFolder) -> Path | None:
+    """The nearest scenes file above the folder that stands for the bucket: nobody will read it."""
+    above = (parent / SCENES_FILE for parent in folder.root.parents)
+    return next((file for file in above if file.is_file()), None)
+
+
 @dataclass(frozen=True)
 class PhotoBucket:
     """A bucket in S3."""
@@ -125,7 +136,23 @@ class PhotoBucket:
         return f"s3://{self.bucket}/{key}"
 
 
-PhotoSource = PhotoFolder | PhotoBucket
+@dataclass(frozen=True)
+class UploadedFolder:
+    """A bucket as it will be once a folder was uploaded to it."""
+
+    folder: PhotoFolder
+    bucket: PhotoBucket
+
+    def read(self, key: str, max_bytes: int) -> Found | None:
+        """What will stand under a key. Raises PhotosError and ClientError."""
+        return self.folder.read(key, max_bytes) or self.bucket.read(key, max_bytes)
+
+    def place(self, key: str) -> str:
+        """How a person finds it then."""
+        return self.bucket.place(key)
+
+
+PhotoSource = PhotoFolder | PhotoBucket | UploadedFolder
 
 
 def _refuse(error: OSError) -> None:

@@ -27,11 +27,15 @@ def stack_settings(given: Mapping[str, str]) -> SceneSettings:
     referred = {name: value.get("Ref") for name, value in variables.items() if isinstance(value, dict)}
     settings = {name: parameters[ref] for name, ref in referred.items() if ref in parameters}
     try:
-        return SceneSettings.model_validate(settings)
+        validated = SceneSettings.model_validate(settings)
+        # The values of its scene are judged as one.
+        validated.scene()
     except ValidationError as error:
         (problem, *_) = error.errors(include_url=False)
-        name = referred.get(str(problem["loc"][0]), problem["loc"][0])
+        field = str(problem["loc"][0])
+        name = referred.get(field) or referred.get(f"SCENE_{field.upper()}", field)
         raise PhotosError(one_line(f"{name}: {problem['msg']}")) from None
+    return validated
 
 
 def parameters_of(stack: Stack) -> dict[str, str]:

@@ -20,6 +20,7 @@ from packshot.scene import EXTENSIONS, SceneRequest
 from packshot.segmind import SegmindClient, SegmindError, SyncImage
 from packshot.settings import SceneSettings
 from packshot_cli.errors import LocalCloudError, PhotosError
+from packshot_cli.explain import tell_unread
 from packshot_cli.explaining import ExplainedJob, ExplainedPhoto, explain
 from packshot_cli.local_cloud import emulated_segmind, parse_parameters
 from packshot_cli.paying import is_agreed_to
@@ -48,6 +49,7 @@ def run(
     photo: Path,
     scene: str | None,
     root: Path | None,
+    bucket: str | None,
     parameters: Sequence[str],
     output: Path | None,
     live: bool,
@@ -59,8 +61,11 @@ def run(
         with stopping_at_signals():
             settings = stack_settings(parse_parameters(parameters))
             folder, key = folder_of_photo(photo, root)
-            job = chosen(explain(folder, [key], settings, None).photos, scene)
+            tell_unread(folder)
+            job = chosen(explain(folder, [key], settings, bucket).photos, scene)
             file = output or Path(f"{photo.stem}-{job.job.scene}.{_extension(job)}")
+            if file.exists() and file.samefile(photo):
+                raise PhotosError(f"{file} is the photo itself: --output names another file")
             if file.exists() and not force:
                 raise PhotosError(f"{file} is there already: --output names another, --force replaces it")
             if live:

@@ -14,21 +14,25 @@ import typer
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
 
+from packshot.photo import is_photo_key
+from packshot.scenes_file import MAX_FILE_BYTES
 from packshot.settings import SceneSettings
 from packshot_cli.errors import LocalCloudError, PhotosError, StackError
-from packshot_cli.explain import REJECTED, Account, lines
+from packshot_cli.explain import REJECTED, Account, rejections, tell_unread
 from packshot_cli.explaining import Explanation, explain
 from packshot_cli.paying import is_agreed_to
-from packshot_cli.photo_source import PhotoFolder, folder_below
+from packshot_cli.photo_source import PhotoBucket, PhotoFolder, UploadedFolder, folder_below
 from packshot_cli.signals import StopError, stopping_at_signals
 from packshot_cli.stack import aws_in_a_line, find_stack
 from packshot_cli.stack_settings import parameters_of, stack_settings
-from packshot_cli.text import counted
+from packshot_cli.text import counted, one_line
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 UPLOADS_AT_ONCE = 8
+# So many photos are named before the question.
+SHOWN = 10
 
 
 @dataclass
@@ -47,12 +51,19 @@ def run(*, path: Path, root: Path | None, account: Account, only_accepted: bool,
             bucket = stack.output("InputBucketName")
             settings = stack_settings(parameters_of(stack))
             folder, top = folder_below(path, root)
-            explanation = explain(folder, folder.keys(top), settings, bucket)
+            tell_unread(folder)
+            standing = PhotoBucket(stack.client("s3"), bucket)
+            # Scenes files that are there already have a say, too.
+            source = UploadedFolder(folder, standing)
+            explanation = explain(source, folder.keys(top), settings, bucket)
+            for line in rejections(explanation):
+                typer.echo(line, err=True)
             if not explanation.is_accepted and not only_accepted:
-                _tell_rejected(explanation, settings)
+                typer.echo("Nothing was sent. --only-accepted leaves these out", err=True)
                 raise typer.Exit(REJECTED)
-            batches = in_order(explanation)
-            _agree_to_pay(explanation, settings, bucket, agreed=yes)
+            batches = in_order(explanation, folder)
+            _tell_replaced(batches[1], folder, standing)
+            _agree_to_pay(explanation, settings, bucket, batches, agreed=yes)
             for keys in batches:
                 # All of one batch stand before the first of the next is sent.
                 _send(stack.client("s3"), bucket, folder, keys, settings, sent)
@@ -65,8 +76,11 @@ def run(*, path: Path, root: Path | None, account: Account, only_accepted: bool,
     typer.echo(f"{counted(sent.count, 'file')} sent to s3://{bucket}")
 
 
-def in_order(explanation: Explanation) -> list[list[str]]:
-    """The keys to send, in batches: images that go along, scenes files, photos."""
+def in_order(explanation: Explanation, folder: PhotoFolder) -> list[list[str]]:
+    """The keys of the folder to send, in batches: images that go along, scenes files, photos.
+
+    An image that goes along and is a photo by its name, too, goes with the photos, before the others.
+    """
     references = {
         stored.key
         for job in explanation.jobs
@@ -75,21 +89,37 @@ def in_order(explanation: Explanation) -> list[list[str]]:
     }
     files = [key for key in explanation.files if key not in explanation.wrong_files]
     photos = [photo.key for photo in explanation.photos if photo.jobs]
-    return [sorted(references), files, photos]
+    photos.sort(key=lambda key: key not in references)
+    beside = sorted(key for key in references if not is_photo_key(key))
+    return [[key for key in keys if folder.has(key)] for keys in (beside, files, photos)]
 
 
-def _tell_rejected(explanation: Explanation, settings: SceneSettings) -> None:
-    rejected = [photo for photo in explanation.photos if photo.rejected]
-    shown = Explanation(rejected, explanation.files)
-    for line in lines(shown, settings):
-        typer.echo(line, err=True)
-    typer.echo("Nothing was sent. --only-accepted sends the others", err=True)
+def _tell_replaced(keys: Sequence[str], folder: PhotoFolder, standing: PhotoBucket) -> None:
+    """Scenes files that stand there with other words: other photos may go by them."""
+    for key in keys:
+        before, now = standing.read(key, MAX_FILE_BYTES), folder.read(key, MAX_FILE_BYTES)
+        if before and now and before.data != now.data:
+            typer.echo(f"{one_line(standing.place(key))} will be replaced by another", err=True)
 
 
-def _agree_to_pay(explanation: Explanation, settings: SceneSettings, bucket: str, *, agreed: bool) -> None:
-    photos = sum(bool(photo.jobs) for photo in explanation.photos)
+def _agree_to_pay(
+    explanation: Explanation,
+    settings: SceneSettings,
+    bucket: str,
+    batches: Sequence[Sequence[str]],
+    *,
+    agreed: bool,
+) -> None:
+    photos = len(batches[2])
+    if not any(batches):
+        raise PhotosError("There is nothing to send")
     if not photos:
-        raise PhotosError("There is no photo to send")
+        # Scenes first: nothing is made of them, and nothing paid.
+        return
+    for key in batches[2][:SHOWN]:
+        typer.echo(f"  {one_line(key)}", err=True)
+    if photos > SHOWN:
+        typer.echo(f"  and {photos - SHOWN:,} more", err=True)
     jobs = len(explanation.jobs)
     cost_usd = jobs * settings.image_price_usd
     typer.echo(

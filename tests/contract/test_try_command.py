@@ -68,6 +68,14 @@ def test_one_image_of_one_scene_is_on_disk_and_a_line_says_what_it_is(folder: Pa
     assert tried(folder, "sofa.jpg", "--scene", "room", "--force").returncode == 0
 
 
+def test_a_photo_is_never_replaced_by_its_image(folder: Path) -> None:
+    before = (folder / "sofa.jpg").read_bytes()
+    told = tried(folder, "sofa.jpg", "--scene", "beach", "--output", "./sofa.jpg", "--force")
+    assert told.returncode == 1
+    assert "is the photo itself" in told.stderr
+    assert (folder / "sofa.jpg").read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
@@ -106,6 +114,7 @@ def test_live_asks_for_exactly_one_image_and_tells_its_cost(
             photo=Path("sofa.jpg"),
             scene="beach",
             root=None,
+            bucket=None,
             parameters=[],
             output=Path("out/beach.jpg"),
             live=True,
@@ -130,6 +139,7 @@ def test_the_apis_own_words_are_told(
                 photo=Path("sofa.jpg"),
                 scene="beach",
                 root=None,
+                bucket=None,
                 parameters=[],
                 output=None,
                 live=True,

@@ -170,7 +170,7 @@ def test_what_would_be_rejected_is_told_and_the_command_ends_with_2(tmp_path: Pa
     assert words in rejected.message
     told = command(str(tmp_path))
     assert told.exit_code == 2
-    assert f"{key}  rejected: {code}" in told.stdout
+    assert f"{key}  rejected: {code}" in told.stdout or f"{key}.scenes.json  cannot be used" in told.stdout
 
 
 def test_a_broken_file_that_no_photo_needs_counts_too(tmp_path: Path) -> None:
@@ -179,6 +179,25 @@ def test_a_broken_file_that_no_photo_needs_counts_too(tmp_path: Path) -> None:
     assert told.exit_code == 2
     assert "empty/scenes.json: $.scene: found " in told.stdout
     assert told.stdout.endswith("1 photo, 1 job\n$0.09 at $0.0891 an image (the price of 2026-08)\n")
+
+
+def test_what_is_wrong_with_a_file_is_told_once_however_many_photos_need_it(tmp_path: Path) -> None:
+    put(tmp_path, **{f"{number}.jpg": packshot() for number in range(30)}, **{"scenes.json": {"scene": {}}})
+    told = command(str(tmp_path))
+    assert "scenes.json  cannot be used, and rejects 30 photos" in told.stdout
+    assert told.stdout.count("$.scene: found") == 1
+    assert "30 photos (30 rejected), 0 jobs" in told.stdout
+
+
+def test_a_scenes_file_of_a_photo_that_is_not_there_is_told(tmp_path: Path) -> None:
+    put(tmp_path, **{"sofa.jpg": packshot(), "Sofa.jpg.scenes.json": {}})
+    assert "Sofa.jpg.scenes.json  is for no photo" in command(str(tmp_path)).stdout
+
+
+def test_a_scenes_file_further_up_is_not_passed_over_in_silence(root: Path) -> None:
+    told = command(str(root / "sofas"))
+    assert f"{root}/scenes.json is not read, being further up: --root {root}" in told.stderr
+    assert command(str(root / "sofas"), "--root", str(root)).stderr == ""
 
 
 def test_a_person_reads_each_value_with_its_source_and_the_sum_last(root: Path) -> None:
@@ -225,6 +244,8 @@ def test_one_photo_is_explained_below_its_root(root: Path) -> None:
         (["s3:///prefix"], "names no bucket"),
         (["{root}", "--root", "{root}/sofas"], "is not below"),
         (["{root}", "--param", "Colour=red"], "no parameter Colour"),
+        (["{root}", "--param", "SceneQuality=900"], "SceneQuality: Input should be less than"),
+        (["{root}", "--param", "SceneImage2=_props/x.png"], "SceneImage2: "),
         (["{root}", "--param", "SkuPattern=("], "SkuPattern: Value error, no regular expression"),
         (["{root}", "--param", "PathTemplate={stem}.{ext}"], "PathTemplate: Value error, it needs {scene}"),
     ],

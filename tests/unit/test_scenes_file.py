@@ -244,6 +244,12 @@ VARIABLE_NAME = "a name of 1 to 64 lower-case letters (a to z), digits and _, th
             '"_props/a.safetensors"',
             "an https:// URL",
         ),
+        (
+            '{"defaults": {"lora_3_url": "https://loras.example/{stem}"}}',
+            "$.defaults.lora_3_url",
+            '"https://loras.example/{stem}"',
+            "an https:// URL, without placeholders",
+        ),
         ('{"defaults": {"lora": "other"}}', "$.defaults.lora", '"other"', "product_photography"),
         ('{"defaults": {"aspect_ratio": "16:10"}}', "$.defaults.aspect_ratio", '"16:10"', f"one of {RATIOS}"),
         (

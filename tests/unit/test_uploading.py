@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
 from typer.testing import CliRunner, Result
 
 from packshot_cli import uploading
@@ -29,12 +31,19 @@ class FakeAccount(Stack):
     """A deployed stack with the template's defaults, and what was put into its bucket, in order."""
 
     put: list[dict[str, Any]]
+    standing: dict[str, bytes]
 
     def client(self, service: str) -> Any:
         return self
 
     def describe_stacks(self, StackName: str) -> Mapping[str, Any]:  # noqa: N803
         return {"Stacks": [{"Parameters": [{"ParameterKey": "SceneQuality", "ParameterValue": "70"}]}]}
+
+    def get_object(self, **asked: Any) -> dict[str, Any]:
+        if asked["Key"] not in self.standing:
+            raise ClientError({"Error": {"Code": "NoSuchKey", "Message": ""}}, "GetObject")
+        data = self.standing[asked["Key"]]
+        return {"ContentLength": len(data), "Body": io.BytesIO(data), "Metadata": {}}
 
     def put_object(self, **asked: Any) -> None:
         self.put.append(asked)
@@ -44,6 +53,7 @@ class FakeAccount(Stack):
 def account(monkeypatch: pytest.MonkeyPatch) -> FakeAccount:
     stack = FakeAccount("packshot", None, OUTPUTS)  # type: ignore[arg-type]
     object.__setattr__(stack, "put", [])
+    object.__setattr__(stack, "standing", {})
     monkeypatch.setattr(uploading, "find_stack", lambda *_: stack)
     return stack
 
@@ -101,6 +111,47 @@ def test_nothing_is_sent_when_something_would_be_rejected(folder: Path, account:
     assert sorted(asked["Key"] for asked in account.put) == sorted(ORDER)
 
 
+def test_what_is_left_out_is_named(folder: Path, account: FakeAccount) -> None:
+    (folder / "c.jpg").write_bytes(b"no photo")
+    told = upload(str(folder), "--yes", "--only-accepted")
+    assert "c.jpg  rejected: UnsupportedFormat" in told.stderr
+
+
+def test_scenes_files_that_stand_in_the_bucket_count(folder: Path, account: FakeAccount) -> None:
+    account.standing["scenes.json"] = b'{"scenes": {"one": {}, "two": {}, "three": {}}}'
+    (folder / "scenes.json").unlink()
+    (folder / "a.jpg.scenes.json").unlink()
+    told = upload(str(folder / "b.webp"), "--root", str(folder), "--yes")
+    assert "1 photo to s3://photos: 3 images, about $0.27" in told.stderr
+    assert [asked["Key"] for asked in account.put] == ["b.webp"]
+
+
+def test_a_scenes_file_that_will_be_replaced_is_named_before_the_question(
+    folder: Path, account: FakeAccount
+) -> None:
+    account.standing["scenes.json"] = b"{}"
+    assert "s3://photos/scenes.json will be replaced by another" in upload(str(folder)).stderr
+    account.standing["scenes.json"] = (folder / "scenes.json").read_bytes()
+    assert "replaced" not in upload(str(folder)).stderr
+
+
+def test_scenes_files_may_go_ahead_and_cost_nothing(tmp_path: Path, account: FakeAccount) -> None:
+    (tmp_path / "scenes.json").write_text('{"scenes": {"room": {}}}')
+    assert upload(str(tmp_path)).exit_code == 0
+    assert [asked["Key"] for asked in account.put] == ["scenes.json"]
+
+
+def test_an_image_that_goes_along_and_is_a_photo_itself_does_not_come_before_its_scenes(
+    tmp_path: Path, account: FakeAccount
+) -> None:
+    (tmp_path / "a.jpg").write_bytes(packshot())
+    (tmp_path / "rug.jpg").write_bytes(packshot(colour="green"))
+    (tmp_path / "scenes.json").write_text('{"scenes": {"room": {"image_2": "rug.jpg"}}}')
+    assert upload(str(tmp_path), "--yes").exit_code == 0
+    assert account.put[0]["Key"] == "scenes.json"
+    assert sorted(asked["Key"] for asked in account.put) == ["a.jpg", "rug.jpg", "scenes.json"]
+
+
 def test_a_folder_below_the_root_keeps_its_place_and_gets_the_scenes_above(
     folder: Path, account: FakeAccount
 ) -> None:
@@ -113,8 +164,6 @@ def test_a_folder_below_the_root_keeps_its_place_and_gets_the_scenes_above(
 def test_who_is_stopped_by_aws_learns_what_went_out(
     folder: Path, account: FakeAccount, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from botocore.exceptions import EndpointConnectionError
-
     def refuse(_: FakeAccount, **asked: Any) -> None:
         if asked["Key"] == "scenes.json":
             raise EndpointConnectionError(endpoint_url="https://s3.example")
@@ -128,4 +177,4 @@ def test_who_is_stopped_by_aws_learns_what_went_out(
 
 def test_an_empty_folder_is_no_upload(tmp_path: Path, account: FakeAccount) -> None:
     told = upload(str(tmp_path), "--yes")
-    assert (told.exit_code, told.stderr) == (1, "There is no photo to send\n")
+    assert (told.exit_code, told.stderr) == (1, "There is nothing to send\n")

@@ -86,6 +86,12 @@ def _reference(text: str) -> str:
     return _template(checked_reference(text))
 
 
+def _plain(url: str | None) -> str | None:
+    if url is not None and ("{" in url or "}" in url):
+        raise ValueError("an https:// URL, without placeholders")
+    return url
+
+
 def _free_name(name: str) -> str:
     if name in OF_THE_KEY:
         raise ValueError(f"any name but {', '.join(OF_THE_KEY)}, which the photo's key gives")
@@ -118,6 +124,7 @@ ReferenceTemplate = Annotated[
         " the folder of this file; {placeholders} stand for variables."
     ),
 ]
+PlainLoraUrl = Annotated[LoraUrl, AfterValidator(_plain)]
 VariableName = Annotated[str, Field(pattern="^[a-z][a-z0-9_]{0,63}$"), AfterValidator(_free_name)]
 VariableValue = Annotated[str, Field(max_length=1000)]
 SceneName = Annotated[str, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
@@ -136,8 +143,8 @@ class PartialScene(TypedDict, total=False):
     seed: Seed
     base64: Base64
     lora: LoraParameter
-    lora_2_url: LoraUrl
-    lora_3_url: LoraUrl
+    lora_2_url: PlainLoraUrl
+    lora_3_url: PlainLoraUrl
 
 
 @with_config(ConfigDict(extra="forbid"))
