@@ -24,7 +24,7 @@ demo-live: setup ## the same against Segmind: SEGMIND_API_KEY=... make demo-live
 	@.venv/bin/packshot demo --live --photos "$(PHOTOS)" $(if $(YES),--yes)
 
 test: setup-check ## every test that needs no account: unit, contract, simulation, and integration in the local cloud
-	.venv/bin/pytest -n 2 --dist loadfile tests/unit tests/contract tests/simulation/test_promises.py tests/integration
+	.venv/bin/pytest -n 2 --dist loadfile tests/unit tests/contract tests/simulation/test_promises.py tests/simulation/test_schedules.py tests/integration
 
 test-unit: setup-check ## the fast tests alone
 	.venv/bin/pytest tests/unit

@@ -29,7 +29,7 @@ from packshot.history import RequestHistory
 from packshot.http_session import NoRedirectSession
 from packshot.image_store import ImageStore
 from packshot.inference_times import InferenceTimes
-from packshot.job import CLAIMABLE, EDGES, Job, JobState, ParkedCause
+from packshot.job import CLAIMABLE, EDGES, ENDINGS, Job, JobState, ParkedCause
 from packshot.job_table import (
     BY_ORDER,
     LEASE,
@@ -266,7 +266,8 @@ class FakeJobTable(JobTable):
         for job in jobs:
             self.owners[job.image_key or ""] = self.owners[job.manifest_key or ""] = owner
             found = self._standing(job.job_id)
-            again = {"photo": photo, "manifest_key": job.manifest_key, "uploaded_again": True}
+            again: dict[str, Any] = {"photo": photo, "manifest_key": job.manifest_key, "uploaded_again": True}
+            again["order_version"] = found.order_version + 1 if found else 0
             planned.append(self.keep(found.model_copy(update=again) if found else job))
         return Planned(tuple(planned))
 
@@ -306,8 +307,9 @@ class FakeJobTable(JobTable):
         for (key, sequencer), job_ids in self.uploads.items():
             for job in (self._standing(job_id) for job_id in job_ids):
                 of_the_newest = key == photo.key and comparable_sequencer(sequencer) == newest
-                if job and of_the_newest and job.state is JobState.COMPLETED:
+                if job and of_the_newest and job.state in {JobState.COMPLETED, JobState.SUBMITTED}:
                     changes = {"uploaded_again": True, "due_at": self._now(), "queued": False}
+                    changes["order_version"] = job.order_version + 1
                     self.keep(job.model_copy(update=changes))
 
     def is_newest(self, photo: Photo) -> bool:
@@ -357,8 +359,10 @@ class FakeJobTable(JobTable):
         owes_event = to in DETAIL_TYPES
         due_at = changes.get("due_at") or (self._now() + OWED_DUE if owes_event else None)
         standing = self._standing(job.job_id)
-        if to in BY_ORDER and standing and standing.photo.sequencer != job.photo.sequencer:
-            return Unmoved(standing)
+        if to in BY_ORDER and standing:
+            if standing.order_version != job.order_version:
+                return Unmoved(standing)
+            changes = {**changes, "order_version": job.order_version + 1}
         return self._change(
             job,
             {
@@ -377,15 +381,18 @@ class FakeJobTable(JobTable):
             return Unmoved(standing)
         return self.keep(standing.model_copy(update={**changes, "updated_at": self._now()}))
 
-    def settle(self, job: Job) -> Job:
-        settled = self._outside.call(lambda: self._settle(job))
+    def settle(self, job: Job, *, answered: bool = False) -> Job:
+        settled = self._outside.call(lambda: self._settle(job, answered=answered))
         return (settled.job or job) if isinstance(settled, Unmoved) else settled
 
-    def _settle(self, job: Job) -> Job | Unmoved:
+    def _settle(self, job: Job, *, answered: bool) -> Job | Unmoved:
         standing = self._standing(job.job_id)
-        due_anew = standing is not None and standing.due_at != job.due_at
-        still = {"due_at": None, "queued": False} if job.stands_still and not due_anew else {}
-        return self._change(job, {"owes_event": False, **still})
+        if not job.stands_still or (job.state in ENDINGS and job.uploaded_again and not answered):
+            return self._change(job, {"owes_event": False})
+        if standing and standing.order_version != job.order_version:
+            return Unmoved(standing)
+        rest = {"due_at": None, "queued": False, "uploaded_again": False}
+        return self._change(job, {"owes_event": False, **rest})
 
     def next_attempt(self, job: Job) -> Job | Unmoved:
         return self._outside.call(lambda: self._change(job, {"attempt": job.attempt + 1}))

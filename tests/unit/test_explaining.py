@@ -285,8 +285,9 @@ def test_a_reader_that_has_seen_enough_is_no_error(root: Path, arguments: list[s
         assert (process.stderr.read(), process.wait(timeout=30)) == (b"", 0)
 
 
-def test_a_full_disk_is_told_in_a_line(root: Path) -> None:
-    command = [sys.executable, "-m", "packshot_cli", "explain", str(root)]
+@pytest.mark.parametrize("arguments", [[], ["--json"]])
+def test_a_full_disk_is_told_in_a_line(root: Path, arguments: list[str]) -> None:
+    command = [sys.executable, "-m", "packshot_cli", "explain", str(root), *arguments]
     with Path("/dev/full").open("w") as full:
         told = subprocess.run(
             command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=30, check=False

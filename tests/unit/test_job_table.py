@@ -167,12 +167,16 @@ def known_job_write(job: Job) -> dict[str, Any]:
         "Update": {
             "TableName": "jobs",
             "Key": {"pk": {"S": f"job#{job.job_id}"}},
-            "UpdateExpression": "SET photo = :photo, manifest_key = :manifest, uploaded_again = :again",
+            "UpdateExpression": (
+                "SET photo = :photo, manifest_key = :manifest, uploaded_again = :again,"
+                " order_version = order_version + :one"
+            ),
             "ConditionExpression": "attribute_exists(pk)",
             "ExpressionAttributeValues": {
                 ":manifest": {"S": "shoes/red/manifest.json"},
                 ":photo": serialize(PLANNED.photo.model_dump()),
                 ":again": {"BOOL": True},
+                ":one": {"N": "1"},
             },
         }
     }
@@ -255,7 +259,12 @@ STOOD = PLANNED.model_copy(
     update={"state": JobState.COMPLETED, "photo": EARLIER, "manifest_key": None, "image_key": "old.webp"}
 )
 AGAIN = STOOD.model_copy(
-    update={"photo": PLANNED.photo, "manifest_key": PLANNED.manifest_key, "uploaded_again": True}
+    update={
+        "photo": PLANNED.photo,
+        "manifest_key": PLANNED.manifest_key,
+        "uploaded_again": True,
+        "order_version": 1,
+    }
 )
 
 
@@ -337,7 +346,7 @@ def test_two_uploads_of_one_photo_at_once_are_both_planned(stub: Stubber, table:
         known_job_write(BEACH),
     ]
     stub.add_response("transact_write_items", {}, {"TransactItems": writes})
-    beach_again = BEACH.model_copy(update={"uploaded_again": True})
+    beach_again = BEACH.model_copy(update={"uploaded_again": True, "order_version": 1})
     assert table.plan(PLANNED.photo, [PLANNED, BEACH]) == Planned((AGAIN, beach_again))
 
 
@@ -456,8 +465,10 @@ def test_the_newest_photos_finished_jobs_are_looked_at_again(stub: Stubber, tabl
         {
             "TableName": "jobs",
             "Key": KEY,
-            "UpdateExpression": "SET #c0 = :c0, #c1 = :c1, #c2 = :c2, #c3 = :c3",
-            "ConditionExpression": "#state = :completed",
+            "UpdateExpression": (
+                "SET #c0 = :c0, #c1 = :c1, #c2 = :c2, #c3 = :c3, order_version = order_version + :one"
+            ),
+            "ConditionExpression": "#state IN (:completed, :submitted)",
             "ExpressionAttributeNames": {
                 "#c0": "uploaded_again",
                 "#c1": "due_at",
@@ -467,6 +478,8 @@ def test_the_newest_photos_finished_jobs_are_looked_at_again(stub: Stubber, tabl
             },
             "ExpressionAttributeValues": {
                 ":completed": {"S": "COMPLETED"},
+                ":submitted": {"S": "SUBMITTED"},
+                ":one": {"N": "1"},
                 ":c0": {"BOOL": True},
                 ":c1": {"S": "2026-03-14T09:30:00.000000Z"},
                 ":c2": {"BOOL": False},
@@ -721,14 +734,15 @@ def test_an_ending_owes_its_event_for_a_while_and_keeps_the_numbers(stub: Stubbe
 
 
 @pytest.mark.parametrize("ending", [JobState.COMPLETED, JobState.SUPERSEDED])
-def test_what_depends_on_the_order_of_photos_holds_only_for_the_photo_that_was_seen(
+def test_what_depends_on_the_order_of_photos_holds_only_for_the_order_that_was_seen(
     stub: Stubber, table: JobTable, ending: JobState
 ) -> None:
     asked = Asked(stub, a_job(ending))
-    table.move(a_job(), ending)
+    table.move(a_job(order_version=3), ending)
     said = expressions(asked.only())
-    assert said["condition"].endswith(" AND photo.sequencer = :sequencer")
-    assert said["values"][":sequencer"] == a_job().photo.sequencer
+    assert said["condition"].endswith(" AND order_version = :order")
+    assert said["values"][":order"] == 3
+    assert said["set"]["order_version"] == "order_version + :one"
 
 
 @pytest.mark.parametrize(
@@ -748,27 +762,20 @@ def test_what_was_told_is_due_no_more_unless_it_waits(
     assert table.settle(job).owes_event is False
     said = expressions(asked.only())
     assert said["remove"] == removed
-    still = {"queued": False} if removed else {}
+    still = {"queued": False, "uploaded_again": False} if removed else {}
     assert said["set"] == {"owes_event": False, "updated_at": "2026-03-14T09:30:00.000000Z", **still}
-    standing = "state = :from AND attempt = :attempt"
-    assert said["condition"] == standing + (" AND due_at = :due" if removed else "")
+    order = " AND order_version = :order" if removed else ""
+    assert said["condition"] == "state = :from AND attempt = :attempt" + order
 
 
-def test_a_look_that_was_asked_for_while_an_ending_was_told_is_not_forgotten(
-    stub: Stubber, table: JobTable
+@pytest.mark.parametrize(("answered", "removed"), [(False, set()), (True, {"due_at"})])
+def test_what_was_asked_for_again_stays_due_until_it_is_answered(
+    stub: Stubber, table: JobTable, removed: set[str], *, answered: bool
 ) -> None:
-    """A newer image may have been covered in between: the row stays due."""
-    job = a_job(JobState.COMPLETED, owes_event=True, due_at=START)
-    due_anew = job.model_copy(update={"uploaded_again": True, "due_at": START + timedelta(seconds=1)})
-    refused(stub, "update_item")
-    get_item(stub, f"job#{JOB_ID}", item(due_anew))
-    asked = Asked(stub, due_anew.model_copy(update={"owes_event": False}))
-    assert table.settle(job).due_at == due_anew.due_at
-    *_, request = asked.requests
-    CLIENT.meta.events.unregister("provide-client-params.dynamodb.UpdateItem", asked._keep)
-    said = expressions(request)
-    assert said["remove"] == set()
-    assert said["set"] == {"owes_event": False, "updated_at": "2026-03-14T09:30:00.000000Z"}
+    job = a_job(JobState.COMPLETED, owes_event=True, uploaded_again=True, due_at=START)
+    asked = Asked(stub, job)
+    table.settle(job, answered=answered)
+    assert expressions(asked.only())["remove"] == removed
 
 
 def test_a_move_may_count_an_attempt_of_its_own(stub: Stubber, table: JobTable) -> None:

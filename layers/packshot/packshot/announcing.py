@@ -5,6 +5,7 @@ All of it is owed from the write that enters the state until it is done.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from packshot.event_bus import EventBus
@@ -13,6 +14,7 @@ from packshot.job import ENDINGS, Job
 from packshot.job_table import JobTable
 from packshot.manifest import manifest_of
 from packshot.manifest_store import ManifestStore
+from packshot.photo import Photo
 
 # The scenes of a photo may end at once, and one of them is first each time.
 MANIFEST_SWAPS = 20
@@ -61,6 +63,9 @@ class Announcer:
             if photo is None:
                 return
             jobs = self.table.get_all(photo.job_ids)
+            if not _are_of(photo.photo, jobs):
+                # It came again meanwhile: the rows speak of that upload now, and so do their endings.
+                return
             revision = standing.revision + 1 if standing else 1
             manifest = manifest_of(photo.photo, jobs, revision)
             if standing and standing.manifest and manifest.says_the_same(standing.manifest):
@@ -71,3 +76,8 @@ class Announcer:
             raise ManifestContendedError(manifest_key)
         if not photo.open_jobs and all(each.state in ENDINGS for each in jobs):
             self.bus.put(completion_event(photo.photo, jobs, self.manifests.bucket, manifest_key))
+
+
+def _are_of(photo: Photo, jobs: Sequence[Job]) -> bool:
+    """Whether rows still speak of this upload, and not of a newer one of the same photo."""
+    return all(job.photo.sequencer == photo.sequencer for job in jobs)

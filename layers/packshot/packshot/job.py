@@ -108,6 +108,7 @@ class Job(BaseModel):
     queued: bool = False
     owes_event: bool = False
     uploaded_again: bool = False
+    order_version: int = 0
     resumed: bool = False
     cause: ParkedCause | None = None
     attempt: int = 0
@@ -131,7 +132,8 @@ class Job(BaseModel):
         Only `due_at` is left out when there is none: with `due_group` it is indexed, on rows that wait for
         anything. `queued` says that a message is on its way, `owes_event` that the state is still to be told,
         `uploaded_again` that the same photo came anew since the state was entered, `resumed` that a person
-        had the present request looked for again after it had failed.
+        had the present request looked for again after it had failed. `order_version` goes up whenever the
+        job's place in the order of photos is asked for or decided: what was found out before holds no more.
         """
         row = {**self.model_dump(mode="json"), "due_group": due_group(self.cause)}
         if self.due_at is None:

@@ -17,14 +17,7 @@ from botocore.exceptions import ClientError
 from packshot.events import DETAIL_TYPES
 from packshot.gate import Gate
 from packshot.inference_times import InferenceTimes
-from packshot.job import (
-    CLAIMABLE,
-    EDGES,
-    Job,
-    JobState,
-    ParkedCause,
-    due_group,
-)
+from packshot.job import CLAIMABLE, EDGES, ENDINGS, Job, JobState, ParkedCause, due_group
 from packshot.moments import iso
 from packshot.photo import Photo, comparable_sequencer
 from packshot.scene import MODEL
@@ -157,8 +150,9 @@ class JobTable:
         """A job as it stands once planned: one that stood before is the photo's now, whatever it became."""
         if job.job_id not in standing:
             return job
+        found = standing[job.job_id]
         changes = {"photo": photo, "manifest_key": job.manifest_key, "uploaded_again": True}
-        return standing[job.job_id].model_copy(update=changes)
+        return found.model_copy(update={**changes, "order_version": found.order_version + 1})
 
     def close(self, job: Job) -> PhotoRow | None:
         """Take a job that has ended out of its photo's open ones; the photo's row as it stands then.
@@ -219,12 +213,14 @@ class JobTable:
         return [str(job_id) for job_id in self._row(_upload_pk(photo)).get("jobs", ())]
 
     def look_again(self, photo: Photo) -> None:
-        """Have the newest photo's finished jobs looked at by the next sweep, if that is not this photo."""
+        """Have the newest photo's images looked at by the next sweep, if that is not this photo."""
         if self.is_newest(photo):
             return
         for job_id in self._row(_photo_pk(photo)).get("jobs", ()):
             changes = {"uploaded_again": True, "due_at": iso(self._now()), "queued": False}
-            self._update(job_id, changes, "#state = :completed", {":completed": JobState.COMPLETED})
+            states = {":completed": JobState.COMPLETED, ":submitted": JobState.SUBMITTED}
+            # A submitted one may just have put its image.
+            self._update(job_id, changes, "#state IN (:completed, :submitted)", states, up=("order_version",))
 
     def insert_ended(self, job: Job) -> Job:
         """Write a job that is at its end from the start (rejected, superseded); the row that stands then."""
@@ -263,15 +259,15 @@ class JobTable:
             condition,
             {":planned": JobState.PLANNED, ":now": iso(now), ":true": True, ":false": False}
             | {f":{s.value.lower()}": s for s in due_states},
-            new_attempt=True,
+            up=("attempt",),
         )
 
     def move(self, job: Job, to: JobState, **changes: Any) -> Job | Unmoved:
         """Move a job along one edge, with what changes besides; only if it still is where `job` says it is.
 
         A state that has an event owes it until `settle`, and is due until then at least. What depends on the
-        order of photos holds only if the photo did not come again meanwhile. Raises ValueError on an edge
-        that is not in the table of edges.
+        order of photos holds only if nobody asked for that meanwhile, nor decided it. Raises ValueError on an
+        edge that is not in the table of edges.
         """
         if to not in EDGES[job.state]:
             raise ValueError(f"no edge from {job.state} to {to}")
@@ -281,26 +277,26 @@ class JobTable:
         changes |= {"queued": False, "uploaded_again": False}
         row = job.model_copy(update=changes).row()
         written = {name: row.get(name) for name in {"due_group", *changes}}
-        return self._update_standing(job, written, same_photo=to in BY_ORDER)
+        by_order = to in BY_ORDER
+        return self._update_standing(
+            job, written, same_order=by_order, up=("order_version",) if by_order else ()
+        )
 
-    def settle(self, job: Job) -> Job:
+    def settle(self, job: Job, *, answered: bool = False) -> Job:
         """The event of the state that a job is in was told; the row that stands then.
 
-        What stands still has nothing left to wait for, and no message is to take it up again; unless its due
-        time was set anew meanwhile.
+        What stands still has nothing left to wait for, and no message is to take it up again; but for an
+        ending that was asked for again, until that is `answered`. Asked for meanwhile, it is all told anew.
         """
-        told: dict[str, Any] = {"owes_event": False}
-        if job.stands_still:
-            settled = self._update_standing(job, {**told, "due_at": None, "queued": False}, same_due=True)
-            if isinstance(settled, Job):
-                return settled
-            # Someone has it looked at again, or moved it on.
-        settled = self._update_standing(job, told)
+        asked = job.state in ENDINGS and job.uploaded_again and not answered
+        still = job.stands_still and not asked
+        rest = {"due_at": None, "queued": False, "uploaded_again": False} if still else {}
+        settled = self._update_standing(job, {"owes_event": False, **rest}, same_order=still)
         return (settled.job or job) if isinstance(settled, Unmoved) else settled
 
     def next_attempt(self, job: Job) -> Job | Unmoved:
         """A new attempt at waiting for the same request: the name of the one before is used up."""
-        return self._update_standing(job, {}, new_attempt=True)
+        return self._update_standing(job, {}, up=("attempt",))
 
     def due(self, cause: ParkedCause | None, limit: int) -> list[str]:
         """Ids of jobs that are due, oldest first, of those parked for one cause or not parked at all.
@@ -385,26 +381,15 @@ class JobTable:
         return (postponed.job or job) if isinstance(postponed, Unmoved) else postponed
 
     def _update_standing(
-        self,
-        job: Job,
-        changes: Mapping[str, Any],
-        *,
-        new_attempt: bool = False,
-        same_photo: bool = False,
-        same_due: bool = False,
+        self, job: Job, changes: Mapping[str, Any], *, same_order: bool = False, up: Sequence[str] = ()
     ) -> Job | Unmoved:
         """Change a job's row, if it still is in the state and the attempt that `job` says."""
         condition = "#state = :from AND attempt = :attempt"
         values = {":from": job.state, ":attempt": job.attempt}
-        if same_photo:
-            condition += " AND photo.sequencer = :sequencer"
-            values[":sequencer"] = job.photo.sequencer
-        if same_due and job.due_at:
-            condition += " AND due_at = :due"
-            values[":due"] = iso(job.due_at)
-        elif same_due:
-            condition += " AND attribute_not_exists(due_at)"
-        return self._update(job.job_id, changes, condition, values, new_attempt=new_attempt)
+        if same_order:
+            condition += " AND order_version = :order"
+            values[":order"] = job.order_version
+        return self._update(job.job_id, changes, condition, values, up=up)
 
     def _update(
         self,
@@ -413,8 +398,9 @@ class JobTable:
         condition: str,
         condition_values: Mapping[str, Any],
         *,
-        new_attempt: bool = False,
+        up: Sequence[str] = (),
     ) -> Job | Unmoved:
+        """Write the changes, and one more than there was of what goes `up`."""
         changes = {**changes, "updated_at": iso(self._now())}
         # DynamoDB refuses a name that no expression uses.
         names = {"#state": "state"} if "#state" in condition else {}
@@ -427,8 +413,8 @@ class JobTable:
             else:
                 sets.append(f"#c{index} = :c{index}")
                 values[f":c{index}"] = value
-        if new_attempt:
-            sets.append("attempt = attempt + :one")
+        if up:
+            sets += [f"{name} = {name} + :one" for name in up]
             values[":one"] = 1
         try:
             answer = self._client.update_item(
@@ -468,12 +454,16 @@ class JobTable:
             "Update": {
                 "TableName": self._table_name,
                 "Key": _key(_job_pk(job.job_id)),
-                "UpdateExpression": "SET photo = :photo, manifest_key = :manifest, uploaded_again = :again",
+                "UpdateExpression": (
+                    "SET photo = :photo, manifest_key = :manifest, uploaded_again = :again,"
+                    " order_version = order_version + :one"
+                ),
                 "ConditionExpression": "attribute_exists(pk)",
                 "ExpressionAttributeValues": {
                     ":manifest": _attribute(job.manifest_key),
                     ":photo": _attribute(job.photo.model_dump(mode="json")),
                     ":again": _attribute(job.uploaded_again),
+                    ":one": _attribute(1),
                 },
             }
         }

@@ -122,8 +122,7 @@ class Submitter:
             case JobState.COMPLETED | JobState.SUPERSEDED if job.parameters:
                 return self._asked_again(job)
             case _ if job.state in ENDINGS:
-                # Asked for again, told again: the same fact has the same id.
-                self.announcer.tell(job)
+                return self._tell_again(job)
         # What is parked or uncertain comes back when it is due.
         return job
 
@@ -141,9 +140,15 @@ class Submitter:
             current = self.images.republish(job, job.image)
             if isinstance(current, Image) and current != job.image:
                 self.table.look_again(job.photo)
-                return self._move(job, JobState.COMPLETED, image=current, error=None)
+                moved = self._move(job, JobState.COMPLETED, image=current, error=None)
+                # If someone else was at it meanwhile, another image may be the current one by now.
+                return moved if moved.image == current else self.job(job.job_id)
+        return self._tell_again(job)
+
+    def _tell_again(self, job: Job) -> Job:
+        """Asked for again, told again: the same fact has the same id."""
         self.announcer.tell(job)
-        return self.table.settle(job) if job.due_at else job
+        return self.table.settle(job, answered=True) if job.due_at or job.uploaded_again else job
 
     def _post(self, job: Job) -> Job:
         if job.parameters is None or job.seed is None:
