@@ -10,13 +10,14 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, cast
 
 from packshot.http_session import NoRedirectSession
 from packshot.job import Job, Reason
 from packshot.photo import Photo
 from packshot.photo_store import Overwritten, ReadPhoto, Unusable
 from packshot.polling import DEADLINE, FIRST_WAIT_SECONDS
+from packshot.redriving import LeaveAlone, step_for
+from packshot.scenes_file import SCENES_FILE
 from packshot.submitting import LeaseHeldError
 from packshot.workflow import WorkflowState, job_of_execution
 from tests.simulation.bounds import (
@@ -32,22 +33,20 @@ from tests.simulation.bounds import (
 from tests.simulation.processes import Fate, Process, Seams
 from tests.simulation.promises import Watch
 from tests.simulation.segmind_ledger import DOWNLOADS, FINE, HOST, Downloads, Request, SegmindLedger
-from tests.unit.fakes import FakeOutputBucket, FakePhotoStore, FakeScenesStore, Outside, World
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
+from tests.unit.fakes import FakePhotoStore, World
 
 # Two names of one image path among them.
 KEYS = ("shoes/red.jpg", "shoes/red.png", "bag.jpg")
 # Two that take turns, and a third.
 CONTENTS = "ABABC"
-# What stands in the scenes file: its name in the story, and its scenes.
-ROOM, BEACH = ("room", {"prompt": "in a room"}), ("beach", {"prompt": "on a beach"})
-SCENES: tuple[tuple[Any, ...], ...] = (
-    ("two scenes", ROOM, BEACH),
-    ("one scene", BEACH),
-    ("the same two in other words", ("room", {"prompt": "in a hall"}), BEACH),
-    ("nothing",),
+# What may stand at the root of the bucket: without any, a photo has the one scene of the stack.
+_BEACH = {"prompt": "on a beach"}
+SCENES_FILES = (
+    None,
+    json.dumps({"scenes": {"default": {}, "beach": _BEACH}}),
+    json.dumps({"scenes": {"beach": _BEACH}}),
+    json.dumps({"scenes": {"default": {}, "beach": {"prompt": "on a beach at night"}}}),
+    json.dumps({"scenes": {"beach": {"prompt": ""}}}),
 )
 
 
@@ -140,15 +139,9 @@ class Cloud(World):
         self.began = self.clock()
         self.input = InputBucket(self.seams, versioned)
         self.downloads = Downloads(frozenset({HOST}), 1_000_000, NoRedirectSession(), self.seams)
-        # Images and manifests do not meet: each has a bucket here, so that each can be looked at.
-        self.manifest_bucket = self.output_bucket
-        self.output_bucket = FakeOutputBucket(self.seams)
-        self.images = replace(self.images, client=cast("S3Client", self.output_bucket))
-        # Reading them changes nothing, so nothing has to befall it.
-        self.scenes = FakeScenesStore(Outside())
-        self.planner = replace(self.planner, photos=self.input, scenes=self.scenes)
-        self.submitter = replace(self.submitter, planner=self.planner, photos=self.input, images=self.images)
-        self.finalizer = replace(self.finalizer, downloader=self.downloads, images=self.images)
+        self.planner = replace(self.planner, photos=self.input)
+        self.submitter = replace(self.submitter, photos=self.input, planner=self.planner)
+        self.finalizer = replace(self.finalizer, downloader=self.downloads)
         self.watch = Watch(self)
         self.messages: list[Message] = []
         self.dead_letters: list[Message] = []
@@ -190,6 +183,8 @@ class Cloud(World):
             self._when_over.pop(process)(process.error)
         self.messages += [Message(job_id, self.clock()) for job_id in self.queue.sent]
         self.queue.sent.clear()
+        self.messages += [Message(photo, self.clock()) for photo in self.queue.uploads]
+        self.queue.uploads.clear()
         self._see_executions()
 
     # -- the input bucket and the upload queue --
@@ -203,14 +198,6 @@ class Cloud(World):
         """EventBridge delivers the event of an upload, perhaps not for the first time."""
         self.told_uploads.append(photo)
         self.messages.append(Message(photo, self.clock()))
-
-    def say_scenes(self, number: int) -> None:
-        """Another scenes file is there from now on, or none."""
-        name, *scenes = SCENES[number % len(SCENES)]
-        self.tell(f"the scenes file has {name}")
-        self.scenes.files.clear()
-        if scenes:
-            self.scenes.files["scenes.json"] = json.dumps({"scenes": dict(scenes)})
 
     def delete(self, photo: Photo) -> None:
         self.tell(f"{label(photo)} is deleted")
@@ -251,6 +238,32 @@ class Cloud(World):
 
     def _hide(self, message: Message, until: datetime) -> None:
         message.visible_at = until
+
+    def write_scenes(self, text: str | None) -> None:
+        """The owner of the photos writes another scenes file, or deletes it."""
+        self.tell(f"the scenes file is {text}")
+        if text is None:
+            self.scenes.files.pop(SCENES_FILE, None)
+        else:
+            self.scenes.files[SCENES_FILE] = text
+
+    # -- a person --
+
+    @property
+    def redrivable(self) -> list[Job]:
+        """What has ended badly, and can be done again at no cost."""
+        return [
+            job
+            for job in self.table.jobs
+            if not isinstance(step_for(job, self.clock(), pay_again=False), LeaveAlone)
+        ]
+
+    def redrive(self, job: Job, calls: int = 0, fate: Fate = Fate.RUN) -> None:
+        def work() -> None:
+            agreed = self.redriver.look(job, pay_again=False)
+            self.redriver.redrive(job.job_id, agreed, pay_again=False)
+
+        self.start(f"redrive {job.job_id[:6]}", work, SWEEP_TIMEOUT, _forget, calls, fate)
 
     # -- the workflow --
 
@@ -392,7 +405,8 @@ class Cloud(World):
             self.receive(message)
         for execution in self.due_executions:
             self.execute(execution)
-        if self.due_rows:
+        # The sweep comes every minute; here, only when it has something to do.
+        if self.due_rows or self.table.standing_gate.owed:
             self.sweep()
             if not self.visible and not self.due_executions:
                 # What is due may have to wait for the gate.

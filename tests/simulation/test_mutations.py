@@ -22,6 +22,7 @@ from packshot.job_table import PhotoRow, Unmoved
 from packshot.manifest import Manifest
 from packshot.manifest_store import ManifestStore
 from packshot.photo import Photo
+from packshot.planning import NotAPhoto
 from packshot.submitting import Submitter
 from packshot.sweeping import Sweeper
 from tests.simulation.schedules import BrokenPromiseError, Step, play, schedules
@@ -185,51 +186,70 @@ def a_claim_without_a_due_time(patch: Patch) -> None:
     patch.setattr(FakeJobTable, "_claim", claim)
 
 
-def a_completion_before_the_ending_is_written(patch: Patch) -> None:
-    patch.setattr(announcing, "ENDINGS", frozenset(JobState))
-
-
-def a_job_that_stays_open(patch: Patch) -> None:
+def a_completion_that_asks_the_rows_alone(patch: Patch) -> None:
     honest = FakeJobTable._close
 
     def close(table: FakeJobTable, job: Job) -> PhotoRow | None:
-        row = honest(table, job)
-        return row and replace(row, open_jobs=row.open_jobs | {job.job_id})
+        closed = honest(table, job)
+        return closed and replace(closed, open_jobs=frozenset())
 
     patch.setattr(FakeJobTable, "_close", close)
+
+
+def a_completion_that_asks_no_row(patch: Patch) -> None:
+    patch.setattr(announcing, "ENDINGS", frozenset(JobState))
+
+
+def a_completion_told_of_an_ending_before_the_photo_came_again(patch: Patch) -> None:
+    def announce(announcer: Announcer, job: Job) -> Job:
+        if not job.owes_event:
+            return job
+        announcer.tell(job)
+        return announcer.table.settle(job)
+
+    patch.setattr(Announcer, "announce", announce)
+
+
+def a_completion_of_rows_that_are_a_newer_photos(patch: Patch) -> None:
+    patch.setattr(announcing, "_are_of", lambda *_: True)
+
+
+def one_id_for_all_completions_of_a_photo(patch: Patch) -> None:
+    honest = events._id
+    patch.setattr(events, "_id", lambda fact: honest(fact[:4] if fact[0] == "completed" else fact))
+
+
+def a_manifest_put_without_a_condition(patch: Patch) -> None:
+    def replace(store: ManifestStore, key: str, _: object, manifest: Manifest) -> bool:
+        data = manifest.model_dump_json().encode()
+        store.client.put_object(Bucket=store.bucket, Key=key, Body=data)
+        return True
+
+    patch.setattr(ManifestStore, "replace", replace)
+
+
+def a_manifest_read_after_its_rows(patch: Patch) -> None:
+    honest = ManifestStore.replace
+
+    def replace(store: ManifestStore, key: str, _: object, manifest: Manifest) -> bool:
+        standing = store.read(key)
+        revision = standing.revision + 1 if standing else 1
+        return honest(store, key, standing, manifest.model_copy(update={"revision": revision}))
+
+    patch.setattr(ManifestStore, "replace", replace)
 
 
 def a_manifest_of_an_older_photo(patch: Patch) -> None:
     honest = FakeJobTable._close
 
     def close(table: FakeJobTable, job: Job) -> PhotoRow | None:
-        return honest(table, job) or PhotoRow(job.photo, (job.job_id,), frozenset())
+        job_ids = table.uploads.get((job.photo.key, job.photo.sequencer), [])
+        return honest(table, job) or PhotoRow(job.photo, tuple(job_ids), frozenset(job_ids))
 
     patch.setattr(FakeJobTable, "_close", close)
 
 
-def a_manifest_put_without_its_condition(patch: Patch) -> None:
-    honest = ManifestStore.replace
-
-    def put(store: ManifestStore, key: str, standing: Any, manifest: Manifest) -> bool:
-        return honest(store, key, standing, manifest) or honest(store, key, store.read(key), manifest)
-
-    patch.setattr(ManifestStore, "replace", put)
-
-
-def a_photo_told_of_after_the_job_is_settled(patch: Patch) -> None:
-    def announce(announcer: Announcer, job: Job) -> Job:
-        if not job.owes_event:
-            return job
-        announcer.bus.announce(job)
-        settled = announcer.table.settle(job)
-        announcer.tell(job)
-        return settled
-
-    patch.setattr(Announcer, "announce", announce)
-
-
-def an_upload_that_is_planned_again(patch: Patch) -> None:
+def an_upload_planned_again_with_the_scenes_of_today(patch: Patch) -> None:
     honest = FakeJobTable._plan
 
     def plan(table: FakeJobTable, photo: Photo, jobs: Any) -> Any:
@@ -237,6 +257,26 @@ def an_upload_that_is_planned_again(patch: Patch) -> None:
         return honest(table, photo, jobs)
 
     patch.setattr(FakeJobTable, "_plan", plan)
+
+
+def a_scene_that_nobody_is_sent_for(patch: Patch) -> None:
+    def upload(submitter: Submitter, found: Photo) -> Job | NotAPhoto:
+        planned = submitter.planner.plan(found)
+        return submitter.job(planned[0]) if isinstance(planned, list) else planned
+
+    patch.setattr(Submitter, "upload", upload)
+
+
+def an_image_recorded_though_it_was_to_be_looked_at_again(patch: Patch) -> None:
+    honest = FakeJobTable._look_again
+
+    def look_again(table: FakeJobTable, photo: Photo) -> None:
+        before = {job.job_id: job.order_version for job in table.jobs}
+        honest(table, photo)
+        for job in table.jobs:
+            table.keep(job.model_copy(update={"order_version": before[job.job_id]}))
+
+    patch.setattr(FakeJobTable, "_look_again", look_again)
 
 
 MISTAKES = [
@@ -259,12 +299,17 @@ MISTAKES = [
     an_execution_that_nobody_follows,
     a_sweep_that_knows_no_causes,
     a_claim_without_a_due_time,
-    a_completion_before_the_ending_is_written,
-    a_job_that_stays_open,
+    a_completion_that_asks_the_rows_alone,
+    a_completion_that_asks_no_row,
+    a_completion_told_of_an_ending_before_the_photo_came_again,
+    a_completion_of_rows_that_are_a_newer_photos,
+    one_id_for_all_completions_of_a_photo,
+    a_manifest_put_without_a_condition,
+    a_manifest_read_after_its_rows,
     a_manifest_of_an_older_photo,
-    a_manifest_put_without_its_condition,
-    a_photo_told_of_after_the_job_is_settled,
-    an_upload_that_is_planned_again,
+    an_upload_planned_again_with_the_scenes_of_today,
+    a_scene_that_nobody_is_sent_for,
+    an_image_recorded_though_it_was_to_be_looked_at_again,
 ]
 
 

@@ -39,15 +39,12 @@ class Announcer:
         """
         if not job.owes_event:
             return job
-        self.tell(job)
-        return self.table.settle(job)
-
-    def announce_before(self, job: Job) -> Job:
-        """The same of a job that is gone on with at once: its photo is told of only where that leads to."""
         if job.uploaded_again:
+            # Its photo came again: the message for that ends it, and then tells of the photo.
             self.bus.announce(job)
-            return self.table.settle(job)
-        return self.announce(job)
+        else:
+            self.tell(job)
+        return self.table.settle(job)
 
     def tell(self, job: Job) -> None:
         """Tell of the state of a job, perhaps not for the first time. Raises as `announce` does."""

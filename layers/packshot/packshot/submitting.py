@@ -97,7 +97,7 @@ class Submitter:
             raise UnknownJobError(wanted_id)
         if standing.owes_event:
             # Told first, or nobody would hear of the state that a claim takes the job out of.
-            standing = self.announcer.announce_before(standing)
+            standing = self.announcer.announce(standing)
             if standing.stands_still and not standing.uploaded_again:
                 return standing
         if standing.state is JobState.UNCERTAIN and standing.is_due(self.now()):
