@@ -11,6 +11,7 @@ UPLOADED, DELIVERED = Step(Kind.UPLOAD), Step(Kind.RECEIVE)
 MADE, CHECKED, FINALIZED = Step(Kind.FINISH), Step(Kind.EXECUTE), Step(Kind.EXECUTE)
 RESUMED = Step(Kind.RESUME)
 ANOTHER_UPLOADED = Step(Kind.UPLOAD, calls=1)
+AN_EVENT_IS_REFUSED = Step(Kind.BUS, 1)
 A_IS_PUBLISHED = [DELIVERED, MADE, CHECKED, FINALIZED]
 
 
@@ -57,6 +58,11 @@ FOUND = {
     "two versions of one image": [
         *[*A_IS_PUBLISHED, UPLOADED, delivered(10, Fate.PAUSE), Step(Kind.REPEAT, 1)],
         *[delivered(12, Fate.PAUSE), RESUMED, RESUMED],
+    ],
+    # A's image is made the current one, and nobody can be told; who looked before makes another one of it.
+    "a record that was not told of yet": [
+        *[*A_IS_PUBLISHED, UPLOADED, delivered(6, Fate.PAUSE), UPLOADED],
+        *[AN_EVENT_IS_REFUSED, DELIVERED, UPLOADED, delivered(5, Fate.KILL), RESUMED],
     ],
     # A is closed, and A comes again before its rows are read: they tell of the image of that upload.
     "rows that tell of a newer upload": [

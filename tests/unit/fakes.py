@@ -359,6 +359,8 @@ class FakeJobTable(JobTable):
         owes_event = to in DETAIL_TYPES
         due_at = changes.get("due_at") or (self._now() + OWED_DUE if owes_event else None)
         standing = self._standing(job.job_id)
+        if standing and standing.owes_event:
+            return Unmoved(standing)
         if to in BY_ORDER and standing:
             if standing.order_version != job.order_version:
                 return Unmoved(standing)

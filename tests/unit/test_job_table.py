@@ -691,7 +691,7 @@ def test_a_move_holds_only_if_the_job_is_where_it_was_thought_to_be(stub: Stubbe
     asked = Asked(stub, moved)
     assert table.move(job, JobState.PARKED, cause=ParkedCause.RATE, due_at=due_at, error=error) == moved
     assert expressions(asked.only()) == {
-        "condition": "state = :from AND attempt = :attempt",
+        "condition": "state = :from AND attempt = :attempt AND owes_event = :false",
         "set": {
             "state": "PARKED",
             "cause": "rate",
@@ -704,7 +704,7 @@ def test_a_move_holds_only_if_the_job_is_where_it_was_thought_to_be(stub: Stubbe
             "uploaded_again": False,
         },
         "remove": set(),
-        "values": {":from": "CLAIMED", ":attempt": 2},
+        "values": {":from": "CLAIMED", ":attempt": 2, ":false": False},
     }
 
 
@@ -786,7 +786,7 @@ def test_a_move_may_count_an_attempt_of_its_own(stub: Stubber, table: JobTable) 
     assert table.move(job, JobState.SUBMITTED, attempt=3, due_at=START) == resumed
     said = expressions(asked.only())
     assert said["set"]["attempt"] == 3
-    assert said["values"] == {":from": "FAILED", ":attempt": 2}
+    assert said["values"] == {":from": "FAILED", ":attempt": 2, ":false": False}
 
 
 def test_the_jobs_of_a_state_are_found_page_by_page(stub: Stubber, table: JobTable) -> None:

@@ -265,9 +265,9 @@ class JobTable:
     def move(self, job: Job, to: JobState, **changes: Any) -> Job | Unmoved:
         """Move a job along one edge, with what changes besides; only if it still is where `job` says it is.
 
-        A state that has an event owes it until `settle`, and is due until then at least. What depends on the
-        order of photos holds only if nobody asked for that meanwhile, nor decided it. Raises ValueError on an
-        edge that is not in the table of edges.
+        A state that has an event owes it until `settle`, is due until then at least, and is not left before
+        that. What depends on the order of photos holds only if nobody asked for that meanwhile, nor decided
+        it. Raises ValueError on an edge that is not in the table of edges.
         """
         if to not in EDGES[job.state]:
             raise ValueError(f"no edge from {job.state} to {to}")
@@ -279,7 +279,7 @@ class JobTable:
         written = {name: row.get(name) for name in {"due_group", *changes}}
         by_order = to in BY_ORDER
         return self._update_standing(
-            job, written, same_order=by_order, up=("order_version",) if by_order else ()
+            job, written, nothing_owed=True, same_order=by_order, up=("order_version",) if by_order else ()
         )
 
     def settle(self, job: Job, *, answered: bool = False) -> Job:
@@ -381,11 +381,20 @@ class JobTable:
         return (postponed.job or job) if isinstance(postponed, Unmoved) else postponed
 
     def _update_standing(
-        self, job: Job, changes: Mapping[str, Any], *, same_order: bool = False, up: Sequence[str] = ()
+        self,
+        job: Job,
+        changes: Mapping[str, Any],
+        *,
+        nothing_owed: bool = False,
+        same_order: bool = False,
+        up: Sequence[str] = (),
     ) -> Job | Unmoved:
         """Change a job's row, if it still is in the state and the attempt that `job` says."""
         condition = "#state = :from AND attempt = :attempt"
-        values = {":from": job.state, ":attempt": job.attempt}
+        values: dict[str, Any] = {":from": job.state, ":attempt": job.attempt}
+        if nothing_owed:
+            condition += " AND owes_event = :false"
+            values[":false"] = False
         if same_order:
             condition += " AND order_version = :order"
             values[":order"] = job.order_version

@@ -111,6 +111,9 @@ class Submitter:
 
     def _resume(self, job: Job) -> Job:
         """Go on from where a message that was repeated finds the job. Never posts."""
+        if job.owes_event:
+            # Someone moved it meanwhile, and may be dead: what is owed comes first.
+            return self.job(job.job_id)
         now = self.now()
         match job.state:
             case JobState.SUBMITTED:
@@ -134,7 +137,7 @@ class Submitter:
         newest = self.table.is_newest(job.photo)
         if newest and job.state is JobState.SUPERSEDED and job.image is None and job.uploaded_again:
             planned = self._move(job, JobState.PLANNED, due_at=self.now() + PLANNED_DUE, error=None)
-            return self.job(job.job_id) if planned.state is JobState.PLANNED else planned
+            return self.job(job.job_id) if planned.state in {JobState.PLANNED, job.state} else planned
         if job.image and (newest or job.uploaded_again):
             # The newest photo may come to no image: publishing itself keeps to the order.
             current = self.images.republish(job, job.image)
