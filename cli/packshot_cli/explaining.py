@@ -30,6 +30,7 @@ from packshot.staging import (
     is_given,
     stage,
 )
+from packshot_cli.errors import PhotosError
 from packshot_cli.photo_source import PhotoSource
 
 
@@ -184,7 +185,11 @@ def _wrong(key: str, mistakes: Sequence[Mistake]) -> ExplainedPhoto:
 
 def _judged(source: PhotoSource, key: str, settings: SceneSettings, bucket: str | None) -> _Judged:
     photo = Photo(bucket=bucket or "", key=key, sku=sku_in(key, settings.sku_pattern))
-    found = source.read(key, settings.max_photo_bytes)
+    try:
+        found = source.read(key, settings.max_photo_bytes)
+    except PhotosError as error:
+        # Of one file among many: the others are told of as well.
+        return _Judged(photo, {}, Reason(code="PhotoUnreadable", message=str(error)))
     if found is None:
         return _Judged(photo, {}, Reason(code="PhotoMissing", message="it was deleted meanwhile"))
     if found.size_bytes > settings.max_photo_bytes:

@@ -85,6 +85,8 @@ class Watch:
         before = JobState(old["state"])
         if before is not state and state not in EDGES[before]:
             yield f"{job} goes from {before} to {state}"
+        if before is state and new["request_id"] != old["request_id"]:
+            yield f"{job} forgets a request in favour of another, as {state}"
         attempts = new["attempt"] - old["attempt"]
         claimed = state is JobState.CLAIMED and before is not state
         # An execution died, or a person has a request asked again: the name of the one before is used up.

@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from packshot import announcing, events, image_store
 from packshot import segmind_answers as answers
 from packshot.announcing import Announcer
+from packshot.events import DETAIL_TYPES
 from packshot.image_store import ImageStore
 from packshot.job import Job, JobState
-from packshot.job_table import PhotoRow, Unmoved
+from packshot.job_table import OWED_DUE, PhotoRow, Unmoved
 from packshot.manifest import Manifest
 from packshot.manifest_store import ManifestStore
 from packshot.photo import Photo
@@ -61,7 +62,14 @@ def a_write_without_its_condition(patch: Patch) -> None:
     def change(table: FakeJobTable, job: Job, changes: Mapping[str, Any]) -> Job:
         return table.keep((table._standing(job.job_id) or job).model_copy(update=dict(changes)))
 
+    def move(table: FakeJobTable, job: Job, to: JobState, changes: Mapping[str, Any]) -> Job:
+        owes_event = to in DETAIL_TYPES
+        due_at = changes.get("due_at") or (table._now() + OWED_DUE if owes_event else None)
+        moved = {**changes, "state": to, "due_at": due_at, "owes_event": owes_event}
+        return change(table, job, {**moved, "queued": False, "uploaded_again": False})
+
     patch.setattr(FakeJobTable, "_change", change)
+    patch.setattr(FakeJobTable, "_move", move)
 
 
 def a_lost_answer_that_is_not_counted(patch: Patch) -> None:

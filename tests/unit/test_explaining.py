@@ -173,6 +173,22 @@ def test_what_would_be_rejected_is_told_and_the_command_ends_with_2(tmp_path: Pa
     assert f"{key}  rejected: {code}" in told.stdout or f"{key}.scenes.json  cannot be used" in told.stdout
 
 
+def test_a_photo_that_cannot_be_read_keeps_none_of_the_others_back(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = Path.read_bytes
+
+    def read_bytes(path: Path) -> bytes:
+        if path.name == "mug.jpg":
+            raise PermissionError(13, "Permission denied")
+        return honest(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    told = command(str(root))
+    assert (told.exit_code, "3 jobs" in told.stdout) == (2, True)
+    assert "mug.jpg cannot be read: Permission denied" in told.stdout
+
+
 def test_a_broken_file_that_no_photo_needs_counts_too(tmp_path: Path) -> None:
     put(tmp_path, **{"a.jpg": packshot(), "empty/scenes.json": {"scene": {}}})
     told = command(str(tmp_path))

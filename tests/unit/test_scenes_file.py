@@ -135,6 +135,7 @@ def test_braces_that_are_meant_are_written_twice() -> None:
 
 JSON = "JSON, without comments, and no comma after a last entry"
 OBJECT = "a JSON object, { }"
+PATTERN = "a pattern of *, ?, [ab] and **, without a leading ! or ./ and without { }"
 BRACES = "{name} of lower-case letters, digits and _; a brace that is meant is written twice, {{ or }}"
 SCENE_NAME = "a name of 1 to 64 letters (A to Z, a to z), digits, - and _, the first a letter or digit"
 VARIABLE_NAME = "a name of 1 to 64 lower-case letters (a to z), digits and _, the first a letter"
@@ -213,6 +214,12 @@ VARIABLE_NAME = "a name of 1 to 64 lower-case letters (a to z), digits and _, th
         ),
         # values
         ('{"version": 2}', "$.version", "2", "1"),
+        ('{"version": true}', "$.version", "true", "1"),
+        ('{"ignore": ["!sofa.jpg"]}', "$.ignore[0]", '"!sofa.jpg"', PATTERN),
+        ('{"ignore": ["a", "*.{jpg,png}"]}', "$.ignore[1]", '"*.{jpg,png}"', PATTERN),
+        ('{"ignore": ["./drafts/"]}', "$.ignore[0]", '"./drafts/"', PATTERN),
+        ('{"ignore": ["a/../b"]}', "$.ignore[0]", '"a/../b"', PATTERN),
+        ('{"ignore": ["[ab*.jpg"]}', "$.ignore[0]", '"[ab*.jpg"', PATTERN),
         ('{"inherit": "true"}', "$.inherit", '"true"', "true or false, without quotes"),
         ('{"ignore": "*.tif"}', "$.ignore", '"*.tif"', "a list, [ ], of at most 100 texts"),
         ('{"ignore": ["a", ""]}', "$.ignore[1]", '""', "a text of 1 to 200 characters"),

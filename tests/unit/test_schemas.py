@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from packshot.job import Image, Job, JobState, Reason
 from packshot.manifest import Manifest, manifest_of
 from packshot.photo import Photo
 from packshot.scene import ASPECT_RATIOS, IMAGE_FORMATS, MAX_SEED, Scene
-from packshot.scenes_file import PARAMETERS, Mistake, ScenesFile, read_scenes_file
+from packshot.scenes_file import IGNORE_PATTERN, PARAMETERS, Mistake, ScenesFile, read_scenes_file
 from packshot_cli.schemas import SCHEMAS, event_detail_schema, scenes_schema, schema_text, write_schemas
 from tests.unit.fakes import START, a_job
 
@@ -232,7 +233,9 @@ valid_files = st.fixed_dictionaries(
         "$schema": st.none() | texts,
         "version": st.just(1),
         "inherit": st.booleans(),
-        "ignore": st.lists(texts.map(lambda text: f"*{text}"), max_size=4),
+        "ignore": st.lists(
+            texts.map(lambda text: f"*{text}").filter(re.compile(IGNORE_PATTERN).match), max_size=4
+        ),
         "defaults": st.fixed_dictionaries({}, optional=parameters),
         "variables": st.dictionaries(variable_names, texts, max_size=3),
         "scenes": st.dictionaries(
@@ -282,6 +285,7 @@ WRONG_VALUES: dict[str, list[Any]] = {
         {"inherit": "yes"},
         {"ignore": "*.tif"},
         {"ignore": [""]},
+        *({"ignore": [pattern]} for pattern in ("!a", "./a", "a/../b", "*.{a,b}", "[ab")),
         {"ignore": ["x" * 201]},
         {"ignore": ["x"] * 101},
         {"defaults": []},

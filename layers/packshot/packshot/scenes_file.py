@@ -13,7 +13,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, with_config
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    with_config,
+)
 from typing_extensions import TypedDict
 
 from packshot import placeholders
@@ -37,6 +46,8 @@ MAX_FILE_BYTES = 256 * 1024
 MAX_MISTAKES = 20
 # What the photo's own key tells.
 OF_THE_KEY = ("folder", "stem", "sku")
+# What matches nothing, though it does in other programs: !x, ./x, ../x, {a,b}, and a [ without its ].
+IGNORE_PATTERN = r"^(?!!)(?!(.*/)?\.{1,2}(/|$))(?!.*\[[^\]]*$)[^{}]+$"
 _SHOWN_CHARACTERS = 100
 _PATH_CHARACTERS = 300
 
@@ -90,6 +101,19 @@ def _plain(url: str | None) -> str | None:
     if url is not None and ("{" in url or "}" in url):
         raise ValueError("an https:// URL, without placeholders")
     return url
+
+
+def _ignore_pattern(pattern: str) -> str:
+    if not re.match(IGNORE_PATTERN, pattern):
+        raise ValueError("a pattern of *, ?, [ab] and **, without a leading ! or ./ and without { }")
+    return pattern
+
+
+def _version(version: Any) -> Any:
+    # Python takes true for 1.
+    if isinstance(version, bool):
+        raise ValueError("1")
+    return version
 
 
 def _free_name(name: str) -> str:
@@ -165,12 +189,18 @@ class ScenesFile(BaseModel):
     schema_: Annotated[
         str | None, Field(alias="$schema", max_length=MAX_URL_CHARACTERS, description="For editors.")
     ] = None
-    version: Annotated[Literal[1], Field(description="Of this format.")] = 1
+    version: Annotated[Literal[1], BeforeValidator(_version), Field(description="Of this format.")] = 1
     inherit: Annotated[
         bool, Field(description="Whether it adds to the next scenes file above, or stands alone.")
     ] = False
     ignore: Annotated[
-        list[Annotated[str, Field(min_length=1, max_length=200)]],
+        list[
+            Annotated[
+                str,
+                Field(min_length=1, max_length=200, json_schema_extra={"pattern": IGNORE_PATTERN}),
+                AfterValidator(_ignore_pattern),
+            ]
+        ],
         Field(
             max_length=100,
             description="Photos to pass over, relative to the folder: * and ? within a name, ** for folders;"
