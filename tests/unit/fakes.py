@@ -565,17 +565,15 @@ class FakeOutputBucket:
         self.in_between: list[Callable[[], object]] = []
 
     def head_object(self, **asked: Any) -> dict[str, Any]:
-        try:
-            return self._outside.call(lambda: self._found(asked))
-        finally:
-            if self.in_between:
-                self.in_between.pop(0)()
+        return self._outside.call(lambda: self._found(asked))
 
     def get_object(self, **asked: Any) -> dict[str, Any]:
         found = self._outside.call(lambda: self._found(asked))
         return {**found, "Body": StreamingBody(io.BytesIO(found["data"]), len(found["data"]))}
 
     def put_object(self, **asked: Any) -> dict[str, Any]:
+        if self.in_between:
+            self.in_between.pop(0)()
         return self._outside.call(lambda: self._put(asked))
 
     def _found(self, asked: Mapping[str, Any]) -> dict[str, Any]:

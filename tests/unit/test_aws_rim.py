@@ -172,9 +172,8 @@ def published(
     file.seek(3)
     with stubbed(IMAGES) as stub:
         located = {"Bucket": "images", "Key": "shoes/red/default.webp"}
-        if standing is None:
-            stub.add_client_error("head_object", "404", http_status_code=404)
-        else:
+        if standing is not None:
+            stub.add_client_error("put_object", "PreconditionFailed", http_status_code=412)
             stub.add_response("head_object", standing, located)
         whole = {
             **located,

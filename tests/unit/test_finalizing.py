@@ -237,6 +237,19 @@ def test_an_image_on_a_forbidden_host_is_not_fetched_again(world: World) -> None
     assert len(world.downloader.fetched) == 1
 
 
+@pytest.mark.parametrize(("minutes", "remembered"), [(0, None), (6, OUTPUT_URL)])
+def test_where_an_image_is_outlives_a_death_once_its_request_may_soon_be_forgotten(
+    world: World, minutes: int, remembered: str | None
+) -> None:
+    world.segmind.results = [DONE]
+    world.downloader.files[:] = [MemoryError()]
+    job = world.table.keep(a_job())
+    world.clock.step(timedelta(minutes=minutes))
+    with pytest.raises(MemoryError):
+        world.finalizer.finalize(job.job_id, job.attempt)
+    assert world.table.only_job.output_url == remembered
+
+
 def test_a_download_that_breaks_off_is_tried_again_by_the_workflow(world: World) -> None:
     world.downloader.files[:] = [DownloadError("the image was cut short"), picture_bytes()]
     with pytest.raises(DownloadError):

@@ -113,11 +113,16 @@ class Finalizer:
             self.table.replace_inference_times(times, learned)
 
     def _complete(self, job: Job, output: answers.Output | None, **measured: Any) -> Job:
+        age = self.now() - (job.submitted_at or job.updated_at)
+        is_young = age < WORKFLOW_FETCHES_FOR
+        if not is_young:
+            # Whoever dies over a young one comes back long before the API forgets where its image is.
+            self._remember(job, output)
         try:
             return self._publish(job, output, **measured)
         except DownloadError as error:
-            age = self.now() - (job.submitted_at or job.updated_at)
-            if age < WORKFLOW_FETCHES_FOR:
+            if is_young:
+                self._remember(job, output)
                 raise
             message = answers.words(str(error))
         if age >= OUTPUT_KEPT:
@@ -125,16 +130,18 @@ class Finalizer:
         # The sweep starts the next attempt: what was paid for is worth more patience than a workflow has.
         return self.table.postpone(job, self.now() + min(age, LONGEST_FETCH_PAUSE))
 
+    def _remember(self, job: Job, output: answers.Output | None) -> None:
+        if output is not None and output.url is not None:
+            self.table.remember_output(job, output.url)
+
     def _publish(self, job: Job, output: answers.Output | None, **measured: Any) -> Job:
         if output is None:
             reason = Reason(code="NoOutput", message="the result is COMPLETED but names no image")
             return self._end(job, JobState.FAILED, error=reason, **measured)
-        if output.url is not None:
-            self.table.remember_output(job, output.url)
         made = self._fetch(job, output)
         if isinstance(made, _Wrong):
             # The output's address stays in the record: it was paid for, and a person may still fetch it.
-            return self._end(job, JobState.FAILED, error=made.reason, **measured)
+            return self._end(job, JobState.FAILED, error=made.reason, output_url=output.url, **measured)
         file, picture = made
         with file:
             published = self.images.publish(job, file, picture)

@@ -1,6 +1,6 @@
 """Images in the output bucket. Under each key the newest photo's image is the current version.
 
-Publishing is compare-and-swap: what stands there is looked at, and replaced only if it still is that.
+Publishing is compare-and-swap: it is put where nothing stands, or in the place of what was looked at before.
 """
 
 from __future__ import annotations
@@ -54,7 +54,14 @@ class ImageStore:
         """
         key = job.image_key or ""
         ours = comparable_sequencer(job.photo.sequencer)
+        # Most images are the first of their scene: what stands there is looked at only if something does.
+        condition = {"IfNoneMatch": "*"}
         for _ in range(SWAPS):
+            try:
+                return self._put(key, job, file, picture, **condition)
+            except ClientError as error:
+                if error.response["Error"]["Code"] not in _CHANGED:
+                    raise
             current = self._head(key)
             condition = {"IfNoneMatch": "*"}
             if current is not None:
@@ -64,11 +71,6 @@ class ImageStore:
                 if theirs == ours and current["Metadata"].get("packshot-job-id") == job.job_id:
                     return self._image(key, current.get("VersionId"), file, picture)
                 condition = {"IfMatch": current["ETag"]}
-            try:
-                return self._put(key, job, file, picture, **condition)
-            except ClientError as error:
-                if error.response["Error"]["Code"] not in _CHANGED:
-                    raise
         raise ImageContendedError(key)
 
     def set_aside(self, job: Job, file: BinaryIO, picture: Picture) -> Image:
