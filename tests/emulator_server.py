@@ -6,7 +6,6 @@ with emulator_in_thread(seconds=0.2, output_shape="list") as emulator:
 
 from __future__ import annotations
 
-import io
 import subprocess
 import sys
 import threading
@@ -16,10 +15,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
-from PIL import Image, UnidentifiedImageError
 
 from packshot_cli.emulator.app import create_app
-from packshot_cli.emulator.painter import UnreadablePhotoError
+from packshot_cli.emulator.painter import paint_plain
 from packshot_cli.emulator.server import EmulatorServer, listen, url_of
 from packshot_cli.emulator.settings import Settings
 from packshot_cli.emulator.worker import Paint
@@ -60,7 +58,7 @@ class RunningEmulator:
 @contextmanager
 def emulator_in_thread(painter: Paint | None = None, **settings: Any) -> Iterator[RunningEmulator]:
     """Serve on a free port while the block runs; `settings` are the emulator's, `seconds` 0.1 unless told."""
-    app = create_app(Settings.model_validate({"seconds": 0.1, **settings}), painter=painter or paint_small)
+    app = create_app(Settings.model_validate({"seconds": 0.1, **settings}), painter=painter or paint_plain)
     ready = threading.Event()
     server = EmulatorServer(app, on_ready=ready.set)
     with listen(0) as listener:
@@ -91,19 +89,3 @@ def emulator_process(*arguments: str) -> Iterator[tuple[RunningEmulator, subproc
             except subprocess.TimeoutExpired:
                 process.kill()
                 raise
-
-
-def paint_small(
-    photo: bytes | None, *, prompt: str, aspect_ratio: str, image_format: str, quality: int, seed: int
-) -> bytes:
-    """A picture of the photo's size, or of 48 x 32 pixels, in one colour that the seed decides."""
-    size = (48, 32)
-    if photo is not None:
-        try:
-            with Image.open(io.BytesIO(photo)) as opened:
-                size = opened.size
-        except UnidentifiedImageError:
-            raise UnreadablePhotoError("Failed to decode image_1") from None
-    picture = io.BytesIO()
-    Image.new("RGB", size, (seed % 251, seed % 241, seed % 239)).save(picture, image_format, quality=quality)
-    return picture.getvalue()

@@ -96,13 +96,15 @@ def local_cloud(
     parameters: Mapping[str, str] | None = None,
     emulator_seconds: float = 5.0,
     template_file: Path = TEMPLATE_FILE,
+    handlers_endpoint_url: str | None = None,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Iterator[LocalCloud]:
     """Run a local cloud until the block ends; no process and no file of it is left then, or if we are killed.
 
     Without `segmind_url` the emulator is started, with jobs of `emulator_seconds`, and takes `api_key` or one
     made for it. `port` is MiniStack's, any free one by default. `wait_scale` multiplies the workflow's waits.
-    `parameters` are the stack's, and win over what follows from the rest. `tell` gets lines on the progress.
+    `parameters` are the stack's, and win over what follows from the rest. The functions
+    find AWS at `handlers_endpoint_url`, if not at MiniStack itself. `tell` gets lines on the progress.
 
     Raises LocalCloudError, whose text is one line with the cause.
     """
@@ -112,7 +114,9 @@ def local_cloud(
     check_names(given, packaged.template.get("Parameters", {}))
     with ExitStack() as stack:
         tell("Starting MiniStack")
-        ministack, endpoint_url = stack.enter_context(_ministack(free_port(port), wait_scale))
+        ministack, endpoint_url = stack.enter_context(
+            _ministack(free_port(port), wait_scale, handlers_endpoint_url)
+        )
         processes = [ministack]
         if segmind_url is None:
             tell("Starting the Segmind emulator")
@@ -224,7 +228,9 @@ def free_port(wanted: int | None) -> int:
 
 
 @contextmanager
-def _ministack(port: int, wait_scale: float) -> Iterator[tuple[Process, str]]:
+def _ministack(
+    port: int, wait_scale: float, handlers_endpoint_url: str | None
+) -> Iterator[tuple[Process, str]]:
     variables = {
         "AUTH": "true",
         "BIND_HOST": "127.0.0.1",
@@ -235,6 +241,9 @@ def _ministack(port: int, wait_scale: float) -> Iterator[tuple[Process, str]]:
         "SFN_WAIT_SCALE": str(wait_scale),
         "SFTP_ENABLED": "0",
     }
+    if handlers_endpoint_url:
+        # MiniStack hands its own on to them.
+        variables["AWS_ENDPOINT_URL"] = handlers_endpoint_url
     with running("MiniStack", [sys.executable, "-m", "ministack"], variables) as process:
         yield process, f"http://127.0.0.1:{port}"
 

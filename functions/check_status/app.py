@@ -14,16 +14,15 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from packshot.checking import Checker, is_first_late_look
 from packshot.secret import api_key_reader
 from packshot.segmind import SegmindClient
-from packshot.settings import Settings, read_settings
+from packshot.segmind_settings import read_segmind_settings
 from packshot.workflow import WorkflowState
 
 logger = Logger()
-_LATE = {"job_id", "attempt", "request_id", "age_seconds"}
 
 
 @cache
 def checker() -> Checker:
-    settings = read_settings(Settings)
+    settings = read_segmind_settings()
     return Checker(
         segmind=SegmindClient(settings.segmind_base_url, api_key_reader(settings.api_key_secret_arn)),
         now=lambda: datetime.now(UTC),
@@ -33,11 +32,15 @@ def checker() -> Checker:
 
 @logger.inject_lambda_context(clear_state=True)
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    before = WorkflowState.model_validate(event)
+    before = WorkflowState.of_event(event)
     state = checker().check(before)
     if is_first_late_look(before, state):
-        logger.warning("a request takes long", extra=state.model_dump(include=_LATE))
+        logger.warning("a request takes long", extra={**_shown(state), "request_id": state.request_id})
         with single_metric(name="RequestLate", unit=MetricUnit.Count, value=1):
             pass
-    logger.info("check", extra=state.model_dump(include={"job_id", "attempt", "age_seconds", "finished"}))
-    return state.model_dump(mode="json")
+    logger.info("check", extra={**_shown(state), "finished": state.finished})
+    return state.event()
+
+
+def _shown(state: WorkflowState) -> dict[str, Any]:
+    return {"job_id": state.job_id, "attempt": state.attempt, "age_seconds": state.age_seconds}

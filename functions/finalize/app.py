@@ -60,8 +60,9 @@ def finalizer() -> Finalizer:
 @metrics.log_metrics
 @logger.inject_lambda_context(clear_state=True)
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    state = WorkflowState.model_validate(event)
-    job = finalizer().finalize(state.job_id, state.attempt, gone=state.unknowns >= UNKNOWNS_BELIEVED)
+    state = WorkflowState.of_event(event)
+    gone = state.unknowns >= UNKNOWNS_BELIEVED
+    job = finalizer().finalize(state.job_id, state.attempt, gone=gone, age_seconds=state.age_seconds)
     if job is None:
         logger.warning("the job has moved on without this attempt", extra={"job_id": state.job_id})
         return {"job_id": state.job_id, "attempt": state.attempt, "state": None}

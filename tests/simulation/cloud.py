@@ -15,7 +15,7 @@ from packshot.http_session import NoRedirectSession
 from packshot.job import Job, Reason
 from packshot.photo import Photo
 from packshot.photo_store import Overwritten, ReadPhoto, Unusable
-from packshot.polling import DEADLINE, FIRST_WAIT_SECONDS
+from packshot.polling import DEADLINE, FIRST_WAIT_SECONDS, Polling
 from packshot.redriving import LeaveAlone, step_for
 from packshot.scenes_file import SCENES_FILE
 from packshot.submitting import LeaseHeldError
@@ -276,6 +276,7 @@ class Cloud(World):
                     attempt=job.attempt,
                     request_id=job.request_id or "",
                     submitted_at=job.submitted_at or job.updated_at,
+                    polling=Polling(),
                     wait_seconds=FIRST_WAIT_SECONDS,
                 )
                 first = self.clock() + timedelta(seconds=state.wait_seconds)

@@ -18,9 +18,10 @@ from packshot.events import event_of
 from packshot.image_store import ImageStore, Newer, image_metadata
 from packshot.job import Image, JobState
 from packshot.messages import JobMessage, UploadMessage, parse_message
+from packshot.model import MODEL
 from packshot.pictures import Picture
 from packshot.polling import Polling
-from packshot.scene import MODEL, Scene
+from packshot.scene import Scene
 from packshot.upload_queue import UploadQueue
 from packshot.workflow import Workflow, WorkflowState, job_of_execution
 from tests.unit.aws import a_client, stubbed
@@ -77,7 +78,7 @@ def test_an_execution_is_named_for_its_attempt_and_carries_what_the_row_says() -
             "attempt": 2,
             "request_id": "request-1",
             "submitted_at": "2026-03-14T09:30:00.000000Z",
-            "polling": {"first_wait_seconds": 14, "window_seconds": 25, "cadence_seconds": 0.5},
+            "polling": {"first_wait_seconds": 14, "window_seconds": 45, "cadence_seconds": 0.5},
             "wait_seconds": 14,
             "age_seconds": 0,
             "unknowns": 0,
@@ -90,7 +91,7 @@ def test_an_execution_is_named_for_its_attempt_and_carries_what_the_row_says() -
         }
         stub.add_response("start_execution", {"executionArn": ARN, "startDate": START}, expected)
         Workflow(WORKFLOWS, ARN).start(job)
-    assert WorkflowState.model_validate(state).submitted_at == START
+    assert WorkflowState.of_event(state).submitted_at == START
 
 
 @pytest.mark.parametrize(

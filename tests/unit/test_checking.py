@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -63,7 +64,7 @@ def test_after_the_deadline_nobody_is_asked(world: World, age: timedelta) -> Non
 def test_an_unknown_request_is_believed_after_a_minute(world: World, seconds: float, finished: bool) -> None:
     world.segmind.statuses = [answers.Unknown("Request not found")]
     world.clock.step(timedelta(seconds=seconds))
-    assert world.checker.check(STATE.model_copy(update={"unknowns": 2})).finished is finished
+    assert world.checker.check(replace(STATE, unknowns=2)).finished is finished
 
 
 @given(st.lists(st.sampled_from([PENDING, LATER, answers.Unknown("Request not found")]), max_size=12))
@@ -80,7 +81,7 @@ def test_one_odd_answer_decides_nothing(outcomes: list[answers.RequestOutcome]) 
 
 def test_the_rest_of_the_state_is_carried_on(world: World) -> None:
     after = checked(world, PENDING, timedelta(seconds=13.9))
-    assert after == STATE.model_copy(update={"wait_seconds": 1, "age_seconds": 13})
+    assert after == replace(STATE, wait_seconds=1, age_seconds=13)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +98,7 @@ def test_looks_are_rarer_after_five_minutes(world: World, age: timedelta, second
     assert checked(world, PENDING, age).wait_seconds == seconds
 
 
-WATCHED = STATE.model_copy(update={"polling": Polling(window_seconds=25, cadence_seconds=0.5)})
+WATCHED = replace(STATE, polling=Polling(window_seconds=25, cadence_seconds=0.5))
 
 
 def test_a_visit_watches_until_the_request_is_over(world: World) -> None:

@@ -15,8 +15,8 @@ from jsonschema import Draft202012Validator
 from packshot.events import DETAIL_TYPES, SOURCE, Event, event_of, pause_event
 from packshot.gate import Notice
 from packshot.job import ENDINGS, Image, Job, JobState, ParkedCause, Reason
+from packshot.model import MODEL
 from packshot.photo import MAX_KEY_BYTES
-from packshot.scene import MODEL
 from packshot_cli.schemas import event_detail_schema
 from tests.unit.fakes import START, a_job, a_photo
 

@@ -17,7 +17,7 @@ from packshot.downloads import DownloadError, ForbiddenOutputError
 from packshot.event_bus import EventNotTakenError
 from packshot.finalizing import FETCHES, NotFinishedError
 from packshot.job import ENDINGS, Image, Job, JobState, Reason
-from packshot.polling import DEADLINE
+from packshot.polling import DEADLINE, Polling
 from packshot.scene import Scene
 from packshot.segmind import NoApiKeyError
 from tests.unit.fakes import OUTPUT_URL, START, CrashError, Outside, World, a_job, picture_bytes
@@ -248,6 +248,29 @@ def test_where_an_image_is_outlives_a_death_once_its_request_may_soon_be_forgott
     with pytest.raises(MemoryError):
         world.finalizer.finalize(job.job_id, job.attempt)
     assert world.table.only_job.output_url == remembered
+
+
+@pytest.mark.parametrize(
+    ("age_seconds", "learned_seconds"),
+    [
+        # Over at the first look: all that is known is what the API tells.
+        (13, 13.06),
+        # Watched: a look before, it was not over, whatever the API leaves out.
+        (25, 24.5),
+    ],
+)
+def test_what_the_api_leaves_out_of_its_times_is_seen(
+    world: World, age_seconds: int, learned_seconds: float
+) -> None:
+    world.segmind.results = [DONE]
+    world.downloader.files[:] = [picture_bytes()]
+    for number in range(8):
+        polling = Polling(first_wait_seconds=12, cadence_seconds=0.5)
+        job = world.table.keep(a_job(job_id=f"{number:032}", polling=polling))
+        world.clock.step(SECOND)
+        world.finalizer.finalize(job.job_id, job.attempt, age_seconds=age_seconds)
+    median_seconds = world.table.inference_times().quantile_seconds(0.5)
+    assert median_seconds == pytest.approx(learned_seconds, rel=0.08)
 
 
 def test_a_download_that_breaks_off_is_tried_again_by_the_workflow(world: World) -> None:

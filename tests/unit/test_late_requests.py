@@ -13,7 +13,7 @@ import pytest
 from functions.check_status import app
 from packshot import segmind_answers as answers
 from packshot.checking import Checker, is_first_late_look
-from packshot.polling import DEADLINE, LATE_AFTER
+from packshot.polling import DEADLINE, LATE_AFTER, Polling
 from packshot.workflow import WorkflowState
 from tests.unit.fakes import START, World
 
@@ -22,6 +22,7 @@ STATE = WorkflowState(
     attempt=1,
     request_id="request-1",
     submitted_at=START,
+    polling=Polling(),
     wait_seconds=13,
 )
 PENDING = answers.Pending("PROCESSING")
@@ -89,7 +90,7 @@ def test_the_function_tells_of_it_in_a_line_and_a_metric(
     world.segmind.statuses = [PENDING]
     world.clock.step(age)
     context: Any = Context()
-    state = app.lambda_handler(STATE.model_dump(mode="json"), context)
+    state = app.lambda_handler(STATE.event(), context)
     app.lambda_handler(state, context)
     late = {"job_id": STATE.job_id, "attempt": 1, "request_id": "request-1", "age_seconds": 900}
     assert warned == [late] * times

@@ -15,7 +15,8 @@ from botocore.stub import Stubber
 from packshot.job import Image, Job, JobState, ParkedCause, Reason
 from packshot.manifest import Manifest, manifest_of
 from packshot.manifest_store import ManifestStore, StandingManifest
-from packshot.scene import MODEL, Scene
+from packshot.model import MODEL
+from packshot.scene import Scene
 from tests.unit.aws import a_client, stubbed
 from tests.unit.fakes import a_job, a_photo
 

@@ -12,12 +12,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from packshot.model import MODEL
 from packshot.scene import (
     ASPECT_RATIOS,
     EXTENSIONS,
     IMAGE_FORMATS,
     MAX_SEED,
-    MODEL,
     Scene,
     SceneRequest,
 )

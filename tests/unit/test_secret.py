@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from aws_lambda_powertools.utilities.parameters import SecretsProvider
 from botocore.stub import Stubber
 
 from packshot.secret import api_key_reader
@@ -20,8 +19,7 @@ ASKED = {"SecretId": ARN}
 def stub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
     """The secret's service, for readers made meanwhile."""
     client = a_client("secretsmanager")
-    provider = SecretsProvider(boto3_client=client)
-    monkeypatch.setattr("packshot.secret.SecretsProvider", lambda **_: provider)
+    monkeypatch.setattr("packshot.secret.secrets_client", lambda: client)
     with stubbed(client) as stub:
         yield stub
 

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from packshot import segmind
 from packshot.http_session import NoRedirectSession
-from packshot.scene import MODEL, Scene, SceneRequest
+from packshot.model import MODEL
+from packshot.scene import Scene, SceneRequest
 from packshot.segmind import NoApiKeyError, SegmindClient, SegmindError
 from packshot.segmind_answers import (
     Accepted,

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
 from packshot.scene import Scene
+from packshot.segmind_settings import SettingError, read_segmind_settings
 from packshot.settings import FinalizeSettings, Settings, SubmitSettings, read_settings
 
+ROOT = Path(__file__).resolve().parents[2]
 COMMON = {"API_KEY_SECRET_ARN": "arn:secret", "SEGMIND_BASE_URL": "https://api.segmind.com"}
 SUBMIT = {
     **COMMON,
@@ -160,3 +167,43 @@ def test_settings_do_not_change_and_are_read_on_call(monkeypatch: pytest.MonkeyP
         settings.segmind_base_url = "https://elsewhere.test"
     monkeypatch.setenv("SEGMIND_BASE_URL", "https://other.test")
     assert read_settings(Settings).segmind_base_url == "https://other.test"
+
+
+# -- what every function reads, for the one that reads no more --
+
+
+def test_where_segmind_is_is_read_without_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in COMMON.items():
+        monkeypatch.setenv(name, value)
+    read, settings = read_segmind_settings(), read_settings(Settings)
+    assert read.segmind_base_url == settings.segmind_base_url
+    assert read.api_key_secret_arn == settings.api_key_secret_arn
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("API_KEY_SECRET_ARN", ""),
+        *(("SEGMIND_BASE_URL", url) for url in ("", "ftp://segmind.test", "https:// ")),
+    ],
+)
+def test_a_wrong_one_fails_with_its_name_there_too(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    for variable, right in COMMON.items():
+        monkeypatch.setenv(variable, right)
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingError, match=name):
+        read_segmind_settings()
+    with pytest.raises(ValidationError, match=name):
+        read_settings(Settings)
+
+
+def test_the_status_check_imports_no_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its cold start is paid for with every burst, and its requests are waiting."""
+    program = "import sys, functions.check_status.app; print(sorted(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    heavy = {"pydantic", "PIL", "boto3", "packshot.scene", "packshot.settings"}
+    assert heavy.isdisjoint(ast.literal_eval(done.stdout))

@@ -81,6 +81,10 @@ class Settings(BaseModel):
     extra_metrics: Annotated[
         frozenset[ExtraMetric], Field(description="Metrics of a completed request beside inference_time.")
     ] = frozenset()
+    pictures: Annotated[
+        Literal["scene", "plain"],
+        Field(description="What is painted; `plain` is one colour, for whoever measures something else."),
+    ] = "scene"
     lower_case_statuses: Annotated[bool, Field(description="`completed` instead of `COMPLETED`.")] = False
 
     api_url: Annotated[

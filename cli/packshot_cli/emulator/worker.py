@@ -17,7 +17,7 @@ from typing import Protocol, TypeVar
 from packshot_cli.emulator.clock import Clock
 from packshot_cli.emulator.faults import Failed, Faults, Slow
 from packshot_cli.emulator.ledger import Image, InferenceRequest, Ledger
-from packshot_cli.emulator.painter import UnreadablePhotoError
+from packshot_cli.emulator.painter import UnreadablePhotoError, paint_plain
 from packshot_cli.emulator.parameters import Parameters
 from packshot_cli.emulator.photos import PhotoError, read_photo
 from packshot_cli.emulator.settings import Settings
@@ -122,10 +122,11 @@ class Worker:
             }
         name = f"{uuid.uuid4()}.{parameters.image_format}"
         path = self._folder / name
+        painter: Paint = paint_plain if self._settings.pictures == "plain" else self._paint
 
         def paint() -> None:
             path.write_bytes(
-                self._paint(
+                painter(
                     photos.get("image_1"),
                     prompt=parameters.prompt,
                     aspect_ratio=parameters.aspect_ratio,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from packshot import segmind_answers as answers
 from packshot.polling import (
@@ -71,8 +72,8 @@ class Checker:
         return looked, retry_at
 
 
-def _looked(state: WorkflowState, age: timedelta, **seen: int) -> WorkflowState:
-    return state.model_copy(update={"age_seconds": int(age.total_seconds()), **seen})
+def _looked(state: WorkflowState, age: timedelta, **seen: Any) -> WorkflowState:
+    return replace(state, age_seconds=int(age.total_seconds()), **seen)
 
 
 def is_first_late_look(before: WorkflowState, after: WorkflowState) -> bool:

@@ -22,9 +22,9 @@ from packshot.job import (
     ParkedCause,
     Reason,
 )
+from packshot.model import MODEL
 from packshot.moments import iso
 from packshot.photo import Photo
-from packshot.scene import MODEL
 from packshot.scenes_file import MAX_MISTAKES, Mistake, told
 
 SOURCE = "packshot"

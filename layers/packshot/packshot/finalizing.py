@@ -23,6 +23,8 @@ from packshot.settings import OnExpiredResult
 
 # A file that is wrong is fetched again before that is believed.
 FETCHES = 3
+# A first look comes late by less than this: the workflow's own pace, and a cold start.
+SURELY_SECONDS = 2.0
 # A fetch that fails is tried again by the workflow, then ever more seldom for as long as the file is kept.
 WORKFLOW_FETCHES_FOR = timedelta(minutes=5)
 LONGEST_FETCH_PAUSE = timedelta(hours=1)
@@ -60,10 +62,13 @@ class Finalizer:
     on_expired_result: OnExpiredResult
     now: Callable[[], datetime]
 
-    def finalize(self, job_id: str, attempt: int, *, gone: bool = False) -> Job | None:
+    def finalize(
+        self, job_id: str, attempt: int, *, gone: bool = False, age_seconds: float = 0.0
+    ) -> Job | None:
         """Bring a submitted job to its end; the job as it stands then, None when it moved on meanwhile.
 
         `gone` says that the API has been heard, often enough to be believed, to know nothing of the request.
+        `age_seconds` is how old the request was when it was found to be over.
         Raises NotFinishedError, DownloadError, and whatever AWS raises: the workflow then tries again.
         """
         job = self.table.get(job_id)
@@ -74,9 +79,9 @@ class Finalizer:
             return self.announcer.announce(job)
         if job.state is not JobState.SUBMITTED or job.request_id is None:
             return None
-        return self._finish(job, job.request_id, gone=gone)
+        return self._finish(job, job.request_id, gone=gone, age_seconds=age_seconds)
 
-    def _finish(self, job: Job, request_id: str, *, gone: bool) -> Job:
+    def _finish(self, job: Job, request_id: str, *, gone: bool, age_seconds: float) -> Job:
         try:
             outcome = self.segmind.result(request_id)
         except NoApiKeyError as error:
@@ -84,7 +89,7 @@ class Finalizer:
         match outcome:
             case answers.Completed(output, inference_seconds, cost_usd):
                 ended = self._complete(job, output, inference_seconds=inference_seconds, cost_usd=cost_usd)
-                self._learn(job, outcome)
+                self._learn(job, outcome, age_seconds)
                 return ended
             case answers.Failed(message) if PHOTO_NOT_FETCHED.search(message) and not job.second_chance:
                 # Not charged; and the next submit gives the photo a fresh address.
@@ -101,12 +106,17 @@ class Finalizer:
             case answers.TryLater(message):
                 return self._past_deadline(job, message)
 
-    def _learn(self, job: Job, completed: answers.Completed) -> None:
-        """Remember how long it took: as the API tells it, else from the submit until it was noticed."""
+    def _learn(self, job: Job, completed: answers.Completed, age_seconds: float) -> None:
+        """Remember how long it took: as the API tells it, else from the submit until it was noticed.
+
+        The API may keep silent about the queue. But a request that was watched was not over a look earlier.
+        """
         told = completed.inference_seconds is not None
         seconds = (completed.inference_seconds or 0.0) + (completed.queue_seconds or 0.0)
         if not told:
             seconds = (self.now() - (job.submitted_at or job.updated_at)).total_seconds()
+        elif age_seconds > job.polling.first_wait_seconds + job.polling.cadence_seconds + SURELY_SECONDS:
+            seconds = max(seconds, age_seconds - job.polling.cadence_seconds)
         times = self.table.inference_times()
         learned = times.with_one_more(seconds, self.now(), told=told)
         if learned != times:

@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from pydantic import BaseModel, ConfigDict
 
 from packshot.job import ParkedCause
-from packshot.moments import Moment
+from packshot.row_types import Moment
 
 # With a sweep a minute, so that a job is back within five minutes after the cause has ended.
 TRIAL_PAUSE = timedelta(minutes=4)

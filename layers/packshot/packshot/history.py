@@ -18,7 +18,7 @@ from urllib.parse import quote
 import requests
 
 from packshot.http_session import NoRedirectSession
-from packshot.scene import MODEL
+from packshot.model import MODEL
 from packshot.segmind import USER_AGENT, NoApiKeyError, ReadKey, read_body
 from packshot.segmind_answers import REQUEST_ID
 

@@ -14,9 +14,10 @@ from urllib.parse import quote
 from botocore.exceptions import ClientError
 
 from packshot.job import Image, Job
+from packshot.model import MODEL
 from packshot.photo import comparable_sequencer
 from packshot.pictures import Picture
-from packshot.scene import CONTENT_TYPES, MODEL
+from packshot.scene import CONTENT_TYPES
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

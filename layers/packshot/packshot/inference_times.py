@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from pydantic import BaseModel, ConfigDict
 
-from packshot.moments import Moment
+from packshot.row_types import Moment
 
 BUCKETS_A_DOUBLING = 9
 # What is left of a weight after one more job, and the least of all weights that tells anything.

@@ -10,9 +10,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from packshot.moments import Moment
 from packshot.photo import Photo
 from packshot.polling import Polling
+from packshot.row_types import Moment
 from packshot.scene import Scene
 
 

@@ -18,9 +18,9 @@ from packshot.events import DETAIL_TYPES
 from packshot.gate import Gate
 from packshot.inference_times import InferenceTimes
 from packshot.job import CLAIMABLE, EDGES, ENDINGS, Job, JobState, ParkedCause, due_group
+from packshot.model import MODEL
 from packshot.moments import iso
 from packshot.photo import Photo, comparable_sequencer
-from packshot.scene import MODEL
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from packshot.job import Image, Job, JobState, ParkedCause, Reason
+from packshot.model import MODEL
 from packshot.photo import Photo
-from packshot.scene import MODEL
 
 
 class ManifestPhoto(BaseModel):

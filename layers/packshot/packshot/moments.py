@@ -3,14 +3,8 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated
-
-from pydantic import PlainSerializer
 
 
 def iso(moment: datetime) -> str:
     """A time as rows and the workflow write it: ISO 8601, UTC, with microseconds, so it orders as text."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-Moment = Annotated[datetime, PlainSerializer(iso, return_type=str, when_used="json")]

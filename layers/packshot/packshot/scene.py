@@ -12,7 +12,6 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-MODEL = "qwen-image-edit-plus-product-photography"
 DEFAULT_SCENE = "default"
 MAX_SEED = 2_147_483_647
 MAX_PROMPT_CHARACTERS = 5000

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import requests
@@ -20,7 +20,10 @@ from requests.structures import CaseInsensitiveDict
 
 from packshot import segmind_answers as answers
 from packshot.http_session import NoRedirectSession
-from packshot.scene import MODEL, SceneRequest
+from packshot.model import MODEL
+
+if TYPE_CHECKING:
+    from packshot.scene import SceneRequest
 
 CONNECT_TIMEOUT_SECONDS = 5.0
 SUBMIT_TIMEOUT_SECONDS = 30.0

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from packshot.gate import Pace
 from packshot.paths import DEFAULT_PATH_TEMPLATE, checked_template
 from packshot.scene import Scene
+from packshot.segmind_settings import BASE_URL_PATTERN
 from packshot.staging import Root, stack_values
 
 
@@ -49,7 +50,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     api_key_secret_arn: Annotated[str, Field(alias="API_KEY_SECRET_ARN", min_length=1)]
-    segmind_base_url: Annotated[str, Field(alias="SEGMIND_BASE_URL", pattern=r"^https?://[^\s/]+")]
+    segmind_base_url: Annotated[str, Field(alias="SEGMIND_BASE_URL", pattern=BASE_URL_PATTERN)]
 
 
 AnySettings = TypeVar("AnySettings", bound=Settings)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel
-
-from packshot.job import Job
-from packshot.moments import Moment
+from packshot.moments import iso
 from packshot.polling import Polling
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 
+    from packshot.job import Job
 
-class WorkflowState(BaseModel):
+
+@dataclass(frozen=True)
+class WorkflowState:
     """What the state machine carries.
 
     `unknowns` is how many times running the API knew nothing of the request; `finished` says that Finalize
@@ -24,12 +28,28 @@ class WorkflowState(BaseModel):
     job_id: str
     attempt: int
     request_id: str
-    submitted_at: Moment
-    polling: Polling = Polling()
+    submitted_at: datetime
+    polling: Polling
     wait_seconds: int
     age_seconds: int = 0
     unknowns: int = 0
     finished: bool = False
+
+    @classmethod
+    def of_event(cls, event: Mapping[str, Any]) -> WorkflowState:
+        """The state as the state machine hands it over. Raises KeyError and TypeError."""
+        submitted_at = datetime.fromisoformat(event["submitted_at"])
+        polling = Polling(**_known(Polling, event.get("polling", {})))
+        return cls(**{**_known(cls, event), "submitted_at": submitted_at, "polling": polling})
+
+    def event(self) -> dict[str, Any]:
+        """The state as plain data, for the state machine."""
+        return {**asdict(self), "submitted_at": iso(self.submitted_at)}
+
+
+def _known(kind: type, data: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what a newer version may have added, or an older one left out."""
+    return {each.name: data[each.name] for each in fields(kind) if each.name in data}
 
 
 class Workflow:
@@ -55,7 +75,9 @@ class Workflow:
             wait_seconds=job.polling.first_wait_seconds,
         )
         try:
-            self._client.start_execution(stateMachineArn=self._arn, name=name, input=state.model_dump_json())
+            self._client.start_execution(
+                stateMachineArn=self._arn, name=name, input=json.dumps(state.event(), separators=(",", ":"))
+            )
         except self._client.exceptions.ExecutionAlreadyExists:
             # AWS answers so for one that has ended; the local cloud also for one that runs.
             execution = f"{self._arn.replace(':stateMachine:', ':execution:')}:{name}"

@@ -17,9 +17,9 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from packshot_cli.emulator.app import create_app
 from packshot_cli.emulator.clock import Clock
 from packshot_cli.emulator.faults import RULES
+from packshot_cli.emulator.painter import paint_plain
 from packshot_cli.emulator.settings import MODEL, Settings
 from packshot_cli.emulator.worker import Paint
-from tests.emulator_server import paint_small
 
 KEY = {"x-api-key": "a-key"}
 
@@ -119,14 +119,14 @@ class Emulated:
 class Emulate(Protocol):
     """Starts an emulator whose jobs take 20 seconds, of which 2 in the queue, unless told otherwise."""
 
-    def __call__(self, *rules: dict[str, Any], painter: Paint = paint_small, **settings: Any) -> Emulated: ...
+    def __call__(self, *rules: dict[str, Any], painter: Paint = paint_plain, **settings: Any) -> Emulated: ...
 
 
 @pytest.fixture
 def emulate() -> Iterator[Emulate]:
     with ExitStack() as stack:
 
-        def start(*rules: dict[str, Any], painter: Paint = paint_small, **settings: Any) -> Emulated:
+        def start(*rules: dict[str, Any], painter: Paint = paint_plain, **settings: Any) -> Emulated:
             clock = SteppedClock()
             app = create_app(
                 Settings.model_validate({"seconds": 20, **settings}),

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from packshot_cli.emulator.painter import paint_plain
 from packshot_cli.emulator.settings import MODEL
-from tests.emulator_server import paint_small
 from tests.unit.emulator.conftest import Emulate, Emulated
 
 PAINTED: Any = {"prompt": "", "aspect_ratio": "1:1", "quality": 95}
@@ -22,7 +22,7 @@ def rows(emulated: Emulated, **query: Any) -> list[dict[str, Any]]:
 
 def test_a_row_tells_inputs_outcome_and_cost(emulate: Emulate) -> None:
     emulated = emulate(price_usd=0.5)
-    photo = b64encode(paint_small(None, image_format="png", seed=1, **PAINTED)).decode()
+    photo = b64encode(paint_plain(None, image_format="png", seed=1, **PAINTED)).decode()
     request_id = emulated.completed(image_1=photo, seed=5)
     (row,) = rows(emulated)
     assert row == {

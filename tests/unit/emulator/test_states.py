@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.emulator_server import paint_small
+from packshot_cli.emulator.painter import paint_plain
 from tests.unit.emulator.conftest import Emulate
 
 
@@ -50,7 +50,7 @@ def test_a_slow_painter_puts_the_end_off(emulate: Emulate) -> None:
 
     def paint_late(photo: bytes | None, **parameters: Any) -> bytes:
         assert may_paint.wait(5)
-        return paint_small(photo, **parameters)
+        return paint_plain(photo, **parameters)
 
     emulated = emulate(painter=paint_late)
     request_id = emulated.submitted()
