@@ -41,6 +41,9 @@ drill: drill-simulation drill-cloud ## the promises under deaths, faults and rep
 drill-cloud: setup-check ## the half of it in the local cloud; FULL=1 takes the template's own times (half an hour)
 	.venv/bin/python -m tests.drill $(if $(SEED),--seed $(SEED)) $(if $(PHOTOS),--photos $(PHOTOS)) $(if $(FULL),--full)
 
+bench: setup-check ## speed and cost beside the textbook loop and the SDK, into docs/benchmarks.md (a quarter of an hour)
+	.venv/bin/python -m benchmarks
+
 check: setup-check setup-sam ## style, types, pinned packages, the template and its workflow
 	.venv/bin/python -m pip check
 	.venv-sam/bin/python -m pip check
@@ -64,6 +67,7 @@ lock: ## compile the pinned files again; UPGRADE=--upgrade takes the newest vers
 	@sh requirements/install .venv-lock requirements/lock.txt
 	cd requirements && $(COMPILE) --generate-hashes lock.in -o lock.txt
 	cd layers/packshot && ../$(COMPILE) --generate-hashes requirements.in -o requirements.txt
+	cd benchmarks/textbook && ../$(COMPILE) --generate-hashes requirements.in -o requirements.txt
 	cd requirements && $(COMPILE) --generate-hashes local.in -o local.txt
 	cd requirements && $(COMPILE) --generate-hashes check.in -o check.txt
 	cd requirements && $(COMPILE) sam.in -o sam.txt
@@ -78,4 +82,4 @@ setup-check: setup
 setup-sam: setup
 	@sh requirements/install .venv-sam requirements/sam.txt
 
-.PHONY: help setup demo demo-live test test-unit test-live drill drill-simulation drill-cloud check build deploy schema lock clean setup-check setup-sam
+.PHONY: help setup demo demo-live test test-unit test-live bench drill drill-simulation drill-cloud check build deploy schema lock clean setup-check setup-sam

@@ -15,7 +15,8 @@ LAYER = ROOT / "layers/packshot/requirements.txt"
 LOCAL = ROOT / "requirements/local.txt"
 CHECK = ROOT / "requirements/check.txt"
 SAM = ROOT / "requirements/sam.txt"
-LOCKS = sorted([LAYER, *ROOT.glob("requirements/*.txt")])
+TEXTBOOK = ROOT / "benchmarks/textbook/requirements.txt"
+LOCKS = sorted([LAYER, TEXTBOOK, *ROOT.glob("requirements/*.txt")])
 
 every_lock = pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: str(lock.relative_to(ROOT)))
 

@@ -1,0 +1,1 @@
+"""What Packshot costs and how fast it is, measured."""
