@@ -236,8 +236,7 @@ def test_the_largest_file_that_may_be_chosen_fits_into_the_functions_memory(
     name: str, parameter: str
 ) -> None:
     largest = int(FILES["template.yaml"]["Parameters"][parameter]["MaxValue"])
-    # The file where it is read whole, and twice more while it is judged.
-    assert RESTING_BYTES + 3 * largest < memory_bytes(name)
+    # A photo is read whole, and of an image whatever a JPEG holds beside its pixels.
     assert RESTING_BYTES + largest + LARGEST_JPEG_BYTES < memory_bytes(name)
 
 

@@ -6,6 +6,7 @@ import io
 import struct
 import zlib
 from functools import cache
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -51,6 +52,7 @@ def whole() -> dict[str, bytes]:
         "png, several": several("PNG"),
         "webp": picture_bytes("WEBP"),
         "webp, lossless and transparent": picture_bytes("WEBP", "RGBA", lossless=True),
+        "webp, transparent, with exif": picture_bytes("WEBP", "RGBA", exif=Pillow.Exif()),
         "webp, several": several("WEBP"),
     }
 
@@ -66,6 +68,81 @@ def test_a_whole_picture_is_accepted_with_its_size(name: str) -> None:
 def test_a_picture_that_is_cut_short_is_broken(name: str, share: float) -> None:
     data = whole()[name]
     assert read(data[: int(len(data) * share)]).__class__ is NotAPicture
+
+
+# What each format is written with; a second picture makes an animation.
+OPTIONS: dict[str, list[tuple[str, dict[str, Any]]]] = {
+    "JPEG": [
+        ("RGB", {"quality": 90}),
+        ("L", {"quality": 10, "progressive": True}),
+        ("CMYK", {"optimize": True, "comment": "words"}),
+    ],
+    "PNG": [
+        ("RGB", {}),
+        ("RGBA", {"compress_level": 0}),
+        ("P", {"optimize": True}),
+        ("LA", {"dpi": (300, 300)}),
+        ("I;16", {}),
+        ("1", {"icc_profile": b"a profile"}),
+    ],
+    "WEBP": [
+        ("RGB", {"quality": 80}),
+        ("RGBA", {"quality": 30}),
+        ("RGBA", {"lossless": True, "exact": True}),
+        ("RGB", {"lossless": True, "icc_profile": b"a profile"}),
+        ("RGBA", {"lossless": True, "xmp": b"<x/>"}),
+    ],
+}
+
+
+@st.composite
+def written(draw: st.DrawFn) -> bytes:
+    """A picture as Pillow writes it: of noise, or of one colour, as large as a point or larger."""
+    file_format = draw(st.sampled_from(sorted(OPTIONS)))
+    mode, options = draw(st.sampled_from(OPTIONS[file_format]))
+    sides = st.sampled_from([1, 2, 3, 8, 17, 255, 300]) | st.integers(1, 64)
+    size = draw(st.tuples(sides, sides))
+    picture = Pillow.effect_noise(size, draw(st.sampled_from([0, 90]))).convert(mode)
+    if mode.endswith("A"):
+        picture.putalpha(draw(st.integers(0, 255)))
+    if draw(st.booleans()):
+        exif = Pillow.Exif()
+        exif[0x0112] = draw(st.integers(1, 8))
+        options = {**options, "exif": exif}
+    if file_format != "JPEG" and mode != "I;16" and draw(st.booleans()):
+        options = {**options, "save_all": True, "append_images": [picture.rotate(180)], "duration": 40}
+    file = io.BytesIO()
+    picture.save(file, file_format, **options)
+    return file.getvalue()
+
+
+@given(written())
+def test_a_picture_is_read_as_pillow_reads_it(data: bytes) -> None:
+    with Pillow.open(io.BytesIO(data)) as opened:
+        assert read(data) == Picture(opened.format.lower(), *opened.size)  # type: ignore[union-attr, arg-type]
+
+
+@given(written(), st.data())
+def test_any_picture_that_ends_too_early_is_broken(data: bytes, some: st.DataObject) -> None:
+    share = some.draw(st.floats(0, 1, exclude_max=True))
+    # What ends a JPEG may be missing: its decoder has all rows before.
+    cut = data[: int(len(data) * share)] if data[:2] != b"\xff\xd8" else data[: len(data) // 3]
+    assert isinstance(read(cut), NotAPicture)
+
+
+@pytest.mark.parametrize("name", [name for name in whole() if name.startswith(("png", "webp"))])
+def test_a_png_or_a_webp_is_broken_wherever_it_ends_too_early(name: str) -> None:
+    data = whole()[name]
+    assert {read(data[:end]).__class__ for end in range(len(data))} == {NotAPicture}
+
+
+@pytest.mark.parametrize("name", [name for name in whole() if name.startswith("png")])
+def test_every_changed_bit_of_a_png_is_noticed(name: str) -> None:
+    data = bytearray(whole()[name])
+    for bit in range(8 * len(data)):
+        data[bit // 8] ^= 1 << bit % 8
+        assert isinstance(read(bytes(data)), NotAPicture), f"bit {bit}"
+        data[bit // 8] ^= 1 << bit % 8
 
 
 def test_a_damaged_png_is_broken() -> None:

@@ -7,13 +7,14 @@ import warnings
 from dataclasses import dataclass
 from typing import IO, BinaryIO, cast
 
-from PIL import Image, ImageFile, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
+from packshot.png import SIGNATURE, check_png, png_head
 from packshot.scene import ImageFormat
+from packshot.webp import canvas_size, check_webp, is_webp
 
-_DECODERS = ("JPEG", "PNG", "WEBP")
 # MPO is a JPEG with more pictures behind the first, as some cameras and phones write it.
-_FORMATS: dict[str, ImageFormat] = {"JPEG": "jpeg", "MPO": "jpeg", "PNG": "png", "WEBP": "webp"}
+_FORMATS: dict[str, ImageFormat] = {"JPEG": "jpeg", "MPO": "jpeg", "PNG": "png"}
 
 # A progressive JPEG has about ten. Each is a pass over the whole picture, and takes as little as 14 bytes.
 MAX_JPEG_SCANS = 200
@@ -57,48 +58,52 @@ class NotAPicture:
 def read_picture(file: BinaryIO) -> Picture | NotAPicture:
     """Tell what a seekable file is by its content.
 
-    No format is decoded to pixels in full size. Memory: twice the file for PNG and WebP; a progressive JPEG's
-    coefficients, about 6 bytes a pixel.
+    No format is decoded to pixels in full size. Memory stays constant, but for the coefficients of a
+    progressive JPEG, about 6 bytes a pixel, and for what a JPEG holds beside its pixels.
     """
     size_bytes = file.seek(0, os.SEEK_END)
     if size_bytes == 0:
         return NotAPicture("EmptyFile", "the file is empty (0 bytes)")
     file.seek(0)
     head = file.read(64)
-    file.seek(0)
     try:
+        if is_webp(head):
+            picture = Picture("webp", *canvas_size(head))
+            _check_pixels(picture)
+            check_webp(file, size_bytes)
+            return picture
         with warnings.catch_warnings():
             # Pillow remarks on odd metadata, which are no reason to refuse a picture.
             warnings.simplefilter("ignore")
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            image = Image.open(file, formats=_DECODERS)
-            picture = Picture(_FORMATS[image.format or ""], *image.size)
-            _check_whole(image, picture.format, file, head, size_bytes)
+            return _opened(file, head)
     except UnidentifiedImageError:
         return _name_other(head)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+    except Image.DecompressionBombError:
         return NotAPicture("TooManyPixels", f"the picture has more than {Image.MAX_IMAGE_PIXELS} pixels")
     # Pillow's decoders have no common error: a broken file is one of these, by format.
     except (OSError, SyntaxError, ValueError, EOFError, IndexError) as error:
         return NotAPicture("BrokenPicture", f"the picture is broken: {error}")
+
+
+def _opened(file: BinaryIO, head: bytes) -> Picture:
+    """A whole JPEG or PNG. Raises what Pillow raises for others and for damaged ones, and ValueError."""
+    file.seek(0)
+    image = Image.open(png_head(file) if head.startswith(SIGNATURE) else file, formats=("JPEG", "PNG"))
+    picture = Picture(_FORMATS[image.format or ""], *image.size)
+    _check_pixels(picture)
+    if picture.format == "png":
+        check_png(file)
+    else:
+        image.draft("L", (1, 1))
+        image.fp = cast("IO[bytes]", _Scans(file))
+        image.load()
     return picture
 
 
-def _check_whole(
-    image: ImageFile.ImageFile, image_format: ImageFormat, file: BinaryIO, head: bytes, size_bytes: int
-) -> None:
-    """Raise when the file is cut short or damaged, as far as can be told without decoding it in full size."""
-    match image_format:
-        case "jpeg":
-            image.draft("L", (1, 1))
-            image.fp = cast("IO[bytes]", _Scans(file))
-            image.load()
-        case "png":
-            image.verify()
-        case "webp":
-            declared_bytes = int.from_bytes(head[4:8], "little") + 8
-            if declared_bytes > size_bytes:
-                raise ValueError(f"cut short: {size_bytes} of {declared_bytes} bytes")
+def _check_pixels(picture: Picture) -> None:
+    """Pillow refuses twice as many, and warns of these."""
+    if Image.MAX_IMAGE_PIXELS and picture.width * picture.height > Image.MAX_IMAGE_PIXELS:
+        raise Image.DecompressionBombError
 
 
 class _Scans:
