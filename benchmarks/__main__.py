@@ -21,7 +21,7 @@ from packshot_cli.errors import LocalCloudError
 from packshot_cli.signals import StopError, stopping_at_signals
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-COLD_STARTS = 9
+COLD_STARTS = 7
 SIDE_BY_SIDE = Load(60, pause_seconds=1.0, in_flight=15)
 CALM = Load(20, pause_seconds=1.2)
 ALL_AT_ONCE = Load(300)

@@ -172,7 +172,7 @@ def _peak_of(name: str, data: bytes) -> int:
     taken: list[int] = []
     with _serving(data, taken) as host_url:
         work = "import sys, benchmarks.memory; benchmarks.memory.finalize_one(*sys.argv[1:])"
-        ran = subprocess.run(  # noqa: S603
+        ran = subprocess.run(
             [sys.executable, "-c", work, host_url, name.partition(",")[0]],
             cwd=_ROOT,
             env={key: os.environ[key] for key in _ENVIRONMENT if key in os.environ},

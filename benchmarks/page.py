@@ -130,7 +130,7 @@ def _bill_table(results: Results) -> str:
     rows = [
         (
             line.name,
-            f"{line.quantity:,.4g} {line.unit}",
+            f"{_quantity(line.quantity)} {line.unit}",
             f"{line.usd:.4f}",
             f"{theirs[line.name].usd:.4f}",
             BUYS[line.name],
@@ -142,7 +142,11 @@ def _bill_table(results: Results) -> str:
 
 
 def _row(line: Line) -> tuple[str, ...]:
-    return (line.name, f"{line.quantity:,.4g}", line.unit, f"{line.usd:.4f}")
+    return (line.name, _quantity(line.quantity), line.unit, f"{line.usd:.4f}")
+
+
+def _quantity(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:.3g}"
 
 
 def _requests(run: Run) -> str:
@@ -259,7 +263,7 @@ def _method(results: Results) -> str:
 - SQS: a message is sent, received and deleted. EventBridge: S3 tells of each upload.
 - The emulated Segmind paints pictures of one colour here, so that the machine is free for what is measured.
 
-Prices and quotas were read on {results.prices.date}:
+Prices and quotas of {results.prices.date}, from:
 
 {sources}"""
 

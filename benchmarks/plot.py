@@ -52,11 +52,12 @@ def draw(points: Sequence[Point], file: Path) -> None:
             f"{point.title}\n\\${point.usd:.3f}, {point.delay_seconds:.2f} s",
             (point.usd, point.delay_seconds),
             textcoords="offset points",
-            xytext=(0, 10),
-            ha="center",
+            # The front comes to its last point from above, and leaves the others to the right.
+            xytext=(9, -4) if point is front[-1] else (9, 4),
+            va="top" if point is front[-1] else "bottom",
             fontsize=9,
         )
-    axes.set_xlim(0, 1.25 * max(point.usd for point in points))
+    axes.set_xlim(0, 1.5 * max(point.usd for point in points))
     axes.set_ylim(0, 1.25 * max(point.delay_seconds for point in points))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda usd, _: f"${usd:.2f}".replace("$", r"\$")))
     axes.set_xlabel("AWS bill for 1,000 images, photo's egress and fixed costs apart")

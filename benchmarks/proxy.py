@@ -31,14 +31,16 @@ GUEST = "Segmind"
 
 @dataclass(frozen=True)
 class AwsRequest:
-    """One request, when its answer had come; `key` is of an S3 object, the bodies are JSON if they were."""
+    """One request and its answer; bucket, key and version are of S3, the bodies JSON if they were."""
 
     answered_at: datetime
     function: str
     service: str
     operation: str
     status_code: int
+    bucket: str = ""
     key: str = ""
+    version_id: str = ""
     answer_bytes: int = 0
     body: Any = None
     answer: Any = None
@@ -157,9 +159,17 @@ def described(
     query = parse_qs(parts.query, keep_blank_values=True)
     if "X-Amz-Signature" in query:
         common["function"] = GUEST
-    _, _, key = parts.path.lstrip("/").partition("/")
+    bucket, _, key = parts.path.lstrip("/").partition("/")
+    (version_id,) = query.get("versionId", [""])
     operation = _S3_BY_METHOD.get(method, method) if key else "ListObjects"
-    return AwsRequest(service="S3", operation=operation, key=unquote(key), **common)
+    return AwsRequest(
+        service="S3",
+        operation=operation,
+        bucket=bucket,
+        key=unquote(key),
+        version_id=version_id,
+        **common,
+    )
 
 
 def _json(body: bytes) -> Any:
