@@ -44,6 +44,9 @@ drill-cloud: setup-check ## the half of it in the local cloud; FULL=1 takes the 
 bench: setup-check ## speed and cost beside the textbook loop and the SDK, into docs/benchmarks.md (a quarter of an hour)
 	.venv/bin/python -m benchmarks
 
+grants: setup-check ## see again what each function asks AWS for, for docs/grants.json and the table in docs/security.md
+	RECORD_GRANTS=1 .venv/bin/pytest tests/integration
+
 check: setup-check setup-sam ## style, types, pinned packages, the template and its workflow
 	.venv/bin/python -m pip check
 	.venv-sam/bin/python -m pip check
@@ -82,4 +85,4 @@ setup-check: setup
 setup-sam: setup
 	@sh requirements/install .venv-sam requirements/sam.txt
 
-.PHONY: help setup demo demo-live test test-unit test-live bench drill drill-simulation drill-cloud check build deploy schema lock clean setup-check setup-sam
+.PHONY: help setup demo demo-live test test-unit test-live bench grants drill drill-simulation drill-cloud check build deploy schema lock clean setup-check setup-sam

@@ -73,12 +73,14 @@ def aws_proxy(upstream_port: int) -> Iterator[AwsProxy]:
     """A proxy on a free port of loopback, until the block ends."""
 
     class Handler(_Handler):
-        upstream = http.client.HTTPConnection("127.0.0.1", upstream_port, timeout=120)
-
         def setup(self) -> None:
             super().setup()
             self.upstream = http.client.HTTPConnection("127.0.0.1", upstream_port, timeout=120)
             self.proxy = proxy
+
+        def finish(self) -> None:
+            super().finish()
+            self.upstream.close()
 
     class Server(ThreadingHTTPServer):
         daemon_threads = True

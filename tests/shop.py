@@ -28,10 +28,14 @@ def about(event: Event) -> str:
 
 
 class Shop:
-    """Subscribes a queue to everything on the stack's bus; `seen` are the events so far, oldest first."""
+    """Subscribes a queue to everything on the stack's bus; `seen` are the events so far, oldest first.
 
-    def __init__(self, cloud: LocalCloud) -> None:
+    `aws_url` is where the functions find AWS, and so whatever they presign.
+    """
+
+    def __init__(self, cloud: LocalCloud, aws_url: str) -> None:
         self.cloud = cloud
+        self.aws_url = aws_url
         self.seen: list[Event] = []
         session = cloud.session()
         self.s3: Any = session.client("s3")
@@ -80,6 +84,17 @@ class Shop:
             TableName=self.cloud.outputs["JobTableName"], Key={"pk": {"S": f"job#{job_id}"}}
         )["Item"]
         return {name: TypeDeserializer().deserialize(value) for name, value in item.items()}
+
+    def job_in_state(self, key: str, state: str) -> str:
+        """The id of a job of the photo under this key, once it is in that state."""
+        ends_at = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < ends_at:
+            for item in self._dynamodb.scan(TableName=self.cloud.outputs["JobTableName"])["Items"]:
+                row = {name: TypeDeserializer().deserialize(value) for name, value in item.items()}
+                if row.get("state") == state and row["photo"]["key"] == key:
+                    return str(row["job_id"])
+            time.sleep(0.05)
+        pytest.fail(f"not within {PATIENCE_SECONDS:g} s")
 
     def settled_row(self, job_id: str) -> dict[str, Any]:
         """The row once all is told of its state: the event is heard a moment before the row says so."""

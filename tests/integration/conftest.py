@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from packshot_cli.local_cloud import local_cloud
+from tests.recorded import recorded_cloud
 from tests.shop import Shop
 
 MAX_PHOTO_BYTES = 300_000
@@ -15,7 +15,7 @@ MAX_PHOTO_BYTES = 300_000
 @pytest.fixture(scope="session")
 def shop() -> Iterator[Shop]:
     """A stack with small photos, quick waits, and an emulator that takes a second an image."""
-    with local_cloud(
+    with recorded_cloud(
         wait_scale=0.05,
         emulator_seconds=1.0,
         parameters={
@@ -26,5 +26,5 @@ def shop() -> Iterator[Shop]:
             "SegmindPlan": "custom",
             "RequestsAMinute": "1000",
         },
-    ) as cloud:
-        yield Shop(cloud)
+    ) as shop:
+        yield shop

@@ -14,8 +14,8 @@ import requests
 
 from packshot.messages import UploadMessage
 from packshot.photo import Photo
-from packshot_cli.local_cloud import local_cloud
 from tests.photos import HEIC, packshot
+from tests.recorded import recorded_cloud
 from tests.shop import Shop
 
 
@@ -178,8 +178,7 @@ def test_what_cannot_be_is_told_in_a_line(
 
 
 def test_an_answer_that_was_lost_is_a_persons_to_decide_on() -> None:
-    with local_cloud(wait_scale=0.05, emulator_seconds=1.0, parameters={"MaxSubmitsPerJob": "1"}) as cloud:
-        shop = Shop(cloud)
+    with recorded_cloud(wait_scale=0.05, emulator_seconds=1.0, parameters={"MaxSubmitsPerJob": "1"}) as shop:
         _faults(shop, {"call": "submit", "times": 1, "effect": {"kind": "lost"}})
         shop.upload("redrive/vase.jpg", packshot())
         job_id = shop.event("redrive/vase.jpg", "Scene Uncertain")["job_id"]

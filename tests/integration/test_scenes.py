@@ -13,8 +13,8 @@ import requests
 
 from packshot.events import CompletionDetail, Detail, ScenesRejectedDetail
 from packshot.manifest import Manifest
-from packshot_cli.local_cloud import local_cloud
 from tests.photos import packshot
+from tests.recorded import recorded_cloud
 from tests.shop import Event, Shop, about
 
 MODEL = "qwen-image-edit-plus-product-photography"
@@ -154,7 +154,7 @@ def test_every_parameter_is_sent_at_least_once() -> None:
 
 def test_the_wire_carries_exactly_what_the_files_say(shop: Shop, completed: Mapping[str, Event]) -> None:
     accepted = {each["request_id"]: each["body"] for each in _requests(shop)}
-    bucket = f"{shop.cloud.endpoint_url}/{shop.input_bucket}"
+    bucket = f"{shop.aws_url}/{shop.input_bucket}"
     for key, scenes in SENT.items():
         manifest = _manifest(shop, completed[key])
         assert list(manifest.scenes) == list(scenes)
@@ -277,8 +277,7 @@ def test_a_changed_scenes_file_is_for_photos_that_are_uploaded_later(shop: Shop)
 
 
 def test_a_scenes_file_that_comes_right_after_its_photo_is_waited_for() -> None:
-    with local_cloud(wait_scale=0.05, emulator_seconds=0.5, parameters={"SettleSeconds": "4"}) as cloud:
-        shop = Shop(cloud)
+    with recorded_cloud(wait_scale=0.05, emulator_seconds=0.5, parameters={"SettleSeconds": "4"}) as shop:
         shop.upload("late/cup.jpg", packshot())
         shop.upload("late/scenes.json", json.dumps({"scenes": {"spot": {"prompt": "in time"}}}).encode())
         (image,) = shop.event("late/cup.jpg", "Photo Completed")["images"]
