@@ -35,6 +35,8 @@ OUTPUT_NAMES = {
     "WorkflowArn",
     "EventBusName",
     "ApiKeySecretArn",
+    "UploaderPolicyArn",
+    "ImageReaderPolicyArn",
 }
 # What a caller's environment may hold; the local cloud must neither need nor obey it.
 HOSTILE = {

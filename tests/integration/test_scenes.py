@@ -186,7 +186,7 @@ def test_the_manifest_is_the_whole_truth(shop: Shop, completed: Mapping[str, Eve
         assert manifest.photo.model_dump() == {
             "bucket": shop.input_bucket,
             "key": key,
-            "version_id": None,
+            "version_id": head["VersionId"],
             "etag": head["ETag"].strip('"'),
             "sha256": hashlib.sha256(photo).hexdigest(),
             "bytes": len(photo),

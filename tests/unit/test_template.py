@@ -52,6 +52,9 @@ def of_type(kind: str) -> dict[str, Any]:
 
 FUNCTIONS = of_type("AWS::Serverless::Function")
 QUEUES = of_type("AWS::SQS::Queue")
+BUCKETS = of_type("AWS::S3::Bucket")
+TABLES = of_type("AWS::DynamoDB::Table")
+MANAGED_POLICIES = of_type("AWS::IAM::ManagedPolicy")
 
 
 def environment(function: str) -> dict[str, Any]:
@@ -60,8 +63,15 @@ def environment(function: str) -> dict[str, Any]:
     return {**everywhere, **own}
 
 
+def of_document(policy: dict[str, Any]) -> list[dict[str, Any]]:
+    """The statements of a policy, those too that only a key of the owner's calls for."""
+    return [
+        statement["Fn::If"][1] if "Fn::If" in statement else statement for statement in policy["Statement"]
+    ]
+
+
 def statements(function: str) -> list[dict[str, Any]]:
-    return [statement for policy in FUNCTIONS[function]["Policies"] for statement in policy["Statement"]]
+    return [statement for policy in FUNCTIONS[function]["Policies"] for statement in of_document(policy)]
 
 
 def many(value: Any) -> list[Any]:
@@ -211,6 +221,8 @@ def test_the_outputs_are_those_that_others_rely_on() -> None:
         "WorkflowArn",
         "EventBusName",
         "ApiKeySecretArn",
+        "UploaderPolicyArn",
+        "ImageReaderPolicyArn",
     }
 
 
@@ -222,13 +234,18 @@ def test_a_function_has_a_role_of_its_own_for_its_own_resources(function: str) -
     assert "Role" not in FUNCTIONS[function]
     assert "Role" not in TEMPLATE["Globals"]["Function"]
     for statement in statements(function):
-        assert statement["Effect"] == "Allow"
-        assert "NotAction" not in statement
-        assert "NotResource" not in statement
-        assert not [action for action in many(statement["Action"]) if "*" in action]
-        assert not [resource for resource in many(statement["Resource"]) if resource == "*"]
-        named = [name for name in {*RESOURCES, *PARAMETERS} if refers_to(statement["Resource"], name)]
-        assert named, f"{statement['Sid']} is about nothing of this stack"
+        assert_allows_something_of_this_stack(statement)
+
+
+def assert_allows_something_of_this_stack(statement: dict[str, Any]) -> None:
+    assert statement["Effect"] == "Allow"
+    assert "NotAction" not in statement
+    assert "NotResource" not in statement
+    assert not [action for action in many(statement["Action"]) if "*" in action]
+    assert not [resource for resource in many(statement["Resource"]) if resource == "*"]
+    ours = {*RESOURCES, *PARAMETERS, "AWS::StackId"}
+    named = [name for name in ours if refers_to(statement["Resource"], name)]
+    assert named, f"{statement['Sid']} is about nothing of this stack"
 
 
 ALLOWED = {
@@ -272,10 +289,22 @@ ALLOWED = {
 }
 
 
+# DynamoDB asks the caller's permission for whatever it does with the table's key.
+USE_OF_A_KEY = {
+    "kms:Decrypt",
+    "kms:DescribeKey",
+    "kms:Encrypt",
+    "kms:GenerateDataKey",
+    "kms:ReEncryptFrom",
+    "kms:ReEncryptTo",
+}
+
+
 @pytest.mark.parametrize("function", SETTINGS)
 def test_a_function_may_do_what_its_code_does_and_nothing_else(function: str) -> None:
     actions = [action for statement in statements(function) for action in many(statement["Action"])]
-    assert set(actions) == ALLOWED[function]
+    with_key = {"kms:Decrypt"} if function == "CheckStatusFunction" else USE_OF_A_KEY
+    assert set(actions) == ALLOWED[function] | with_key
 
 
 def test_absent_photos_can_be_told_from_forbidden_ones() -> None:
@@ -295,6 +324,52 @@ def test_the_workflow_may_invoke_its_functions_and_nothing_else() -> None:
     assert [list(policy) for policy in policies] == [["LambdaInvokePolicy"]] * 2
     invoked = [policy["LambdaInvokePolicy"]["FunctionName"]["Ref"] for policy in policies]
     assert invoked == ["CheckStatusFunction", "FinalizeFunction"]
+
+
+@pytest.mark.parametrize("name", MANAGED_POLICIES)
+def test_a_policy_for_people_is_an_output_and_belongs_to_nobody_yet(name: str) -> None:
+    assert TEMPLATE["Outputs"][f"{name}Arn"]["Value"] == {"Ref": name}
+    assert not {"Users", "Groups", "Roles"} & set(MANAGED_POLICIES[name])
+    for statement in of_document(MANAGED_POLICIES[name]["PolicyDocument"]):
+        assert_allows_something_of_this_stack(statement)
+
+
+def allowed_on(policy: str, resource: str) -> set[str]:
+    """What a managed policy allows on a resource, or on the parameter that names one."""
+    found = of_document(MANAGED_POLICIES[policy]["PolicyDocument"])
+    return {each for one in found if refers_to(one["Resource"], resource) for each in many(one["Action"])}
+
+
+def test_an_uploader_uploads_and_an_image_reader_reads_and_neither_more() -> None:
+    uploads = {"s3:PutObject", "s3:AbortMultipartUpload", "s3:GetObject", "s3:ListBucket"}
+    assert allowed_on("UploaderPolicy", "InputBucket") == uploads
+    assert allowed_on("UploaderPolicy", "ExistingInputBucketName") == uploads
+    assert allowed_on("UploaderPolicy", "AWS::StackId") == {"cloudformation:DescribeStacks"}
+    assert allowed_on("UploaderPolicy", "KmsKeyArn") == {"kms:Decrypt", "kms:GenerateDataKey"}
+    assert allowed_on("UploaderPolicy", "OutputBucket") == set()
+    assert allowed_on("ImageReaderPolicy", "OutputBucket") == {
+        "s3:GetObject",
+        "s3:GetObjectVersion",
+        "s3:ListBucket",
+    }
+    assert allowed_on("ImageReaderPolicy", "KmsKeyArn") == {"kms:Decrypt"}
+    assert allowed_on("ImageReaderPolicy", "InputBucket") == set()
+
+
+def test_an_uploader_touches_photos_alone() -> None:
+    for statement in of_document(MANAGED_POLICIES["UploaderPolicy"]["PolicyDocument"]):
+        if any(action.endswith("Object") for action in many(statement["Action"])):
+            assert statement["Resource"]["Fn::Sub"][0].endswith(":::${Bucket}/${PhotoPrefix}*")
+
+
+def test_a_queue_that_a_policy_opens_is_open_to_our_rule_alone() -> None:
+    for policy in of_type("AWS::SQS::QueuePolicy").values():
+        for statement in policy["PolicyDocument"]["Statement"]:
+            assert statement["Effect"] == "Allow"
+            assert statement["Principal"] == {"Service": "events.amazonaws.com"}
+            assert statement["Condition"] == {
+                "ArnEquals": {"aws:SourceArn": {"Fn::GetAtt": ["UploadRule", "Arn"]}}
+            }
 
 
 def test_only_our_rule_may_send_to_the_queues() -> None:
@@ -330,9 +405,9 @@ def test_the_rule_matches_by_bucket_and_prefix_alone() -> None:
     assert refers_to(bucket, "ExistingInputBucketName")
 
 
-def test_images_are_versioned() -> None:
-    properties = RESOURCES["OutputBucket"]["Properties"]
-    assert properties["VersioningConfiguration"] == {"Status": "Enabled"}
+@pytest.mark.parametrize("name", BUCKETS)
+def test_what_is_replaced_or_deleted_stays_as_a_version(name: str) -> None:
+    assert BUCKETS[name]["VersioningConfiguration"] == {"Status": "Enabled"}
 
 
 def test_new_buckets_tell_eventbridge() -> None:
@@ -340,15 +415,8 @@ def test_new_buckets_tell_eventbridge() -> None:
     assert properties["NotificationConfiguration"]["EventBridgeConfiguration"]["EventBridgeEnabled"] is True
 
 
-@pytest.mark.parametrize("name", ["InputBucket", "OutputBucket"])
-def test_no_bucket_is_public(name: str) -> None:
-    block = RESOURCES[name]["Properties"]["PublicAccessBlockConfiguration"]
-    assert len(block) == 4
-    assert all(value is True for value in block.values())
-
-
-@pytest.mark.parametrize("name", ["InputBucket", "OutputBucket", "JobTable"])
-def test_what_was_paid_for_outlives_the_stack(name: str) -> None:
+@pytest.mark.parametrize("name", [*BUCKETS, *TABLES, *of_type("AWS::S3::BucketPolicy")])
+def test_what_was_paid_for_outlives_the_stack_as_locked_as_before(name: str) -> None:
     assert RESOURCES[name]["DeletionPolicy"] in {"Retain", "RetainExceptOnCreate"}
     assert RESOURCES[name]["UpdateReplacePolicy"] == "Retain"
 
@@ -369,3 +437,200 @@ def test_nothing_has_an_explicit_name_but_the_bus() -> None:
 def test_logs_have_an_end_too(function: str) -> None:
     group = FUNCTIONS[function]["LoggingConfig"]["LogGroup"]["Ref"]
     assert RESOURCES[group]["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"}
+
+
+# -- what is kept is locked --
+
+
+@pytest.mark.parametrize("name", BUCKETS)
+def test_no_bucket_is_public(name: str) -> None:
+    block = BUCKETS[name]["PublicAccessBlockConfiguration"]
+    assert len(block) == 4
+    assert all(value is True for value in block.values())
+    assert BUCKETS[name]["OwnershipControls"] == {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
+
+
+def holds(condition: Any, **chosen: str) -> bool:
+    """Whether a condition of the template, by its name or as it is written, holds for these parameters."""
+    match condition:
+        case str():
+            return holds(TEMPLATE["Conditions"][condition], **chosen)
+        case {"Condition": str(name)}:
+            return holds(name, **chosen)
+        case {"Fn::Not": [inner]}:
+            return not holds(inner, **chosen)
+        case {"Fn::And": parts}:
+            return all(holds(part, **chosen) for part in parts)
+        case {"Fn::Or": parts}:
+            return any(holds(part, **chosen) for part in parts)
+        case {"Fn::Equals": [{"Ref": name}, value]}:
+            declared = str(PARAMETERS[name]["Default"]) if name in PARAMETERS else ""
+            return chosen.get(name, declared) == str(value)
+    raise AssertionError(f"what is {condition}?")
+
+
+AN_ACCOUNT = {"AWS::AccountId": "123456789012"}
+
+
+@pytest.mark.parametrize("name", BUCKETS)
+def test_a_bucket_refuses_plain_http_wherever_it_is_made_on_aws(name: str) -> None:
+    (policy,) = (
+        found
+        for found in RESOURCES.values()
+        if found["Type"] == "AWS::S3::BucketPolicy" and found["Properties"]["Bucket"] == {"Ref": name}
+    )
+    assert holds(policy["Condition"], **AN_ACCOUNT)
+    assert not holds(policy["Condition"], **{"AWS::AccountId": "000000000000"})
+    (refusal,) = policy["Properties"]["PolicyDocument"]["Statement"]
+    assert (refusal["Effect"], refusal["Principal"], refusal["Action"]) == ("Deny", "*", "s3:*")
+    assert refusal["Resource"] == [{"Fn::GetAtt": [name, "Arn"]}, {"Fn::Sub": f"${{{name}.Arn}}/*"}]
+    assert refusal["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+
+
+def test_a_bucket_that_is_not_ours_gets_no_policy() -> None:
+    """It would replace the owner's."""
+    assert not holds(
+        RESOURCES["InputBucketPolicy"]["Condition"], **AN_ACCOUNT, ExistingInputBucketName="theirs"
+    )
+
+
+def lifecycle(bucket: str, **chosen: str) -> dict[str, dict[str, Any]]:
+    """The rules of a bucket's lifecycle, by id, for these parameters."""
+    rules = []
+    for rule in BUCKETS[bucket]["LifecycleConfiguration"]["Rules"]:
+        condition, then, otherwise = rule.get("Fn::If", [None, None, None])
+        found = rule if condition is None else then if holds(condition, **chosen) else otherwise
+        if found != {"Ref": "AWS::NoValue"}:
+            assert found["Status"] == "Enabled"
+            rules.append(found)
+    return {rule["Id"]: rule for rule in rules}
+
+
+@pytest.mark.parametrize("name", BUCKETS)
+def test_what_was_uploaded_in_part_goes_and_nothing_else_unless_someone_says_so(name: str) -> None:
+    rules = lifecycle(name)
+    assert set(rules) == {"IncompleteUploads"}
+    assert rules["IncompleteUploads"]["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 7}
+
+
+@pytest.mark.parametrize("name", BUCKETS)
+def test_old_versions_end_by_a_parameter(name: str) -> None:
+    rule = lifecycle(name, OldVersionRetentionDays="90")["OldVersions"]
+    days = {"Ref": "OldVersionRetentionDays"}
+    assert rule["NoncurrentVersionExpiration"] == {"NoncurrentDays": days}
+    assert rule["ExpiredObjectDeleteMarker"] is True
+
+
+def test_images_end_by_a_parameter_and_photos_do_not() -> None:
+    chosen = {"ImageRetentionDays": "30", "OldVersionRetentionDays": "1"}
+    assert lifecycle("OutputBucket", **chosen)["Images"]["ExpirationInDays"] == {"Ref": "ImageRetentionDays"}
+    assert set(lifecycle("InputBucket", **chosen)) == {"IncompleteUploads", "OldVersions"}
+
+
+@pytest.mark.parametrize(
+    ("chosen", "refused"),
+    [
+        ({}, False),
+        ({"ImageRetentionDays": "30"}, True),
+        ({"ImageRetentionDays": "30", "OldVersionRetentionDays": "1"}, False),
+        ({"OldVersionRetentionDays": "1"}, False),
+    ],
+)
+def test_images_that_would_stay_as_old_versions_for_ever_are_refused(
+    chosen: dict[str, str], refused: bool
+) -> None:
+    rule = TEMPLATE["Rules"]["ImagesEndOnlyWithTheirOldVersions"]
+    (assertion,) = rule["Assertions"]
+    assert (holds(rule["RuleCondition"], **chosen) and not holds(assertion["Assert"], **chosen)) is refused
+
+
+@pytest.mark.parametrize("name", TEMPLATE["Rules"])
+def test_what_is_refused_is_refused_with_a_sentence(name: str) -> None:
+    for assertion in TEMPLATE["Rules"][name]["Assertions"]:
+        assert assertion["AssertDescription"].endswith(".")
+
+
+@pytest.mark.parametrize("name", [name for name, found in PARAMETERS.items() if "AllowedPattern" in found])
+def test_a_pattern_says_in_words_what_it_wants(name: str) -> None:
+    """Without them, AWS shows the pattern."""
+    assert PARAMETERS[name]["ConstraintDescription"].startswith("must ")
+    assert re.search(PARAMETERS[name]["AllowedPattern"], str(PARAMETERS[name]["Default"]))
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_can_be_brought_back_and_its_deletion_forbidden(name: str) -> None:
+    assert TABLES[name]["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+    assert TABLES[name]["DeletionProtectionEnabled"] == {"Fn::If": ["DeletionProtected", True, False]}
+    assert not holds("DeletionProtected")
+    assert holds("DeletionProtected", DeletionProtection="true")
+
+
+KEY = {"Fn::If": ["OwnKey", {"Ref": "KmsKeyArn"}, {"Ref": "AWS::NoValue"}]}
+
+
+@pytest.mark.parametrize("name", BUCKETS)
+def test_a_bucket_is_encrypted_and_with_the_owners_key_if_there_is_one(name: str) -> None:
+    (rule,) = BUCKETS[name]["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert rule == {
+        "BucketKeyEnabled": {"Fn::If": ["OwnKey", True, False]},
+        "ServerSideEncryptionByDefault": {
+            "SSEAlgorithm": {"Fn::If": ["OwnKey", "aws:kms", "AES256"]},
+            "KMSMasterKeyID": KEY,
+        },
+    }
+
+
+@pytest.mark.parametrize("name", QUEUES)
+def test_a_queue_is_encrypted_and_never_with_the_key_that_eventbridge_cannot_use(name: str) -> None:
+    assert QUEUES[name]["SqsManagedSseEnabled"] == {"Fn::If": ["OwnKey", {"Ref": "AWS::NoValue"}, True]}
+    assert QUEUES[name]["KmsMasterKeyId"] == KEY
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_is_encrypted_and_with_the_owners_key_if_there_is_one(name: str) -> None:
+    assert TABLES[name]["SSESpecification"] == {
+        "SSEEnabled": True,
+        "SSEType": {"Fn::If": ["OwnKey", "KMS", {"Ref": "AWS::NoValue"}]},
+        "KMSMasterKeyId": KEY,
+    }
+
+
+# How each kind of what else keeps something names its key. AWS encrypts these without one, too.
+KEY_PROPERTIES = {
+    "AWS::Logs::LogGroup": "KmsKeyId",
+    "AWS::SecretsManager::Secret": "KmsKeyId",
+    "AWS::Events::EventBus": "KmsKeyIdentifier",
+    "AWS::SNS::Topic": "KmsMasterKeyId",
+    "AWS::Events::Archive": "KmsKeyIdentifier",
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        (name, KEY_PROPERTIES[found["Type"]])
+        for name, found in RESOURCES.items()
+        if found["Type"] in KEY_PROPERTIES
+    ],
+)
+def test_whatever_else_keeps_something_takes_the_owners_key(name: str, key: str) -> None:
+    assert RESOURCES[name]["Properties"][key] == KEY
+
+
+def test_the_functions_variables_take_the_owners_key() -> None:
+    assert TEMPLATE["Globals"]["Function"]["KmsKeyArn"] == KEY
+
+
+@pytest.mark.parametrize(
+    ("arn", "taken"),
+    [
+        ("", True),
+        ("arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab", True),
+        ("arn:aws:kms:eu-central-1:123456789012:key/mrk-1234abcd12ab34cd56ef1234567890ab", True),
+        ("alias/aws/sqs", False),
+        ("arn:aws:kms:eu-central-1:123456789012:alias/mine", False),
+        ("1234abcd-12ab-34cd-56ef-1234567890ab", False),
+    ],
+)
+def test_a_key_is_named_by_its_arn_and_by_no_alias(arn: str, taken: bool) -> None:
+    assert bool(re.search(PARAMETERS["KmsKeyArn"]["AllowedPattern"], arn)) is taken
