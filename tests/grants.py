@@ -12,7 +12,19 @@ from benchmarks.proxy import GUEST, AwsRequest
 
 TABLE_FILE = Path(__file__).resolve().parents[1] / "docs/grants.json"
 # What cannot be seen in use here, and why it is granted all the same.
+NO_KEYS = "with a key of the owner's; the local cloud has none"
 UNSEEN = {
+    **dict.fromkeys(
+        (
+            "kms:Decrypt",
+            "kms:DescribeKey",
+            "kms:Encrypt",
+            "kms:GenerateDataKey",
+            "kms:ReEncryptFrom",
+            "kms:ReEncryptTo",
+        ),
+        NO_KEYS,
+    ),
     "s3:ListBucket": "without it AWS answers 403 for what is absent; the local cloud answers 404 either way",
 }
 # The parts of a statement's resource that tell which one it is, the more telling first.
@@ -24,6 +36,7 @@ _RESOURCES = (
     ("UploadQueue", "UploadQueue"),
     ("EventBus", "EventBus"),
     ("ApiKeySecret", "ApiKeySecret"),
+    ("KmsKeyArn", "KmsKeyArn"),
 )
 _SERVICES = {"SQS": "sqs", "Events": "events", "StepFunctions": "states", "secretsmanager": "secretsmanager"}
 _ONE_RESOURCE = {"sqs": "UploadQueue", "events": "EventBus", "secretsmanager": "ApiKeySecret"}
@@ -45,7 +58,7 @@ def granted(functions: Mapping[str, Any]) -> set[Grant]:
         Grant(function, action, _named(resource))
         for function, properties in functions.items()
         for policy in properties["Policies"]
-        for statement in policy["Statement"]
+        for statement in map(_chosen, policy["Statement"])
         for action in _many(statement["Action"])
         for resource in _many(statement["Resource"])
     }
@@ -79,6 +92,11 @@ def _asked(request: AwsRequest, buckets: Mapping[str, str]) -> Iterator[tuple[st
         case _:
             service = _SERVICES[request.service]
             yield f"{service}:{request.operation}", _ONE_RESOURCE[service]
+
+
+def _chosen(statement: Any) -> Any:
+    """A statement that is there by a condition, as if the condition held."""
+    return statement["Fn::If"][1] if "Fn::If" in statement else statement
 
 
 def _named(resource: Any) -> str:
