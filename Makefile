@@ -7,9 +7,27 @@ COMPILE = ../.venv-lock/bin/uv pip compile --quiet --universal --python-version 
 # Without this, SAM reports its use to AWS.
 SAM = SAM_CLI_TELEMETRY=0 .venv-sam/bin/sam
 
-# ES6000: a dead-letter queue is a queue too, and has no other behind it. WS1000: X-Ray is not used. WS1004 knows no
-# LoggingConfig. (Not in a .cfnlintrc: SAM would read it too, and has no serverless rules.)
-CFN_LINT = .venv/bin/cfn-lint --append-rules cfn_lint_serverless.rules --ignore-checks ES6000 WS1000 WS1004
+# What is passed over, and why, stands in the template. (No .cfnlintrc: SAM would read it too, and has no serverless rules.)
+CFN_LINT = .venv/bin/cfn-lint --append-rules cfn_lint_serverless.rules
+
+# What is passed over stands beside the resource, with its reason. Without the variable a file it cannot read passes.
+CHECKOV = CKV_PARSE_ERROR_FAIL=true .venv-checkov/bin/checkov --compact --quiet --skip-download
+
+# Of Step Functions it knows DescribeExecution for express workflows alone; AWS knows it for standard ones, too. (The
+# warning that it is spared is of the package it finds its own files with.)
+PARLIAMENT = .venv-checkov/bin/python -W ignore .venv-checkov/bin/parliament --exclude_pattern '.*SeeWhetherItIsWaitedFor.*'
+
+# Whoever makes up keys and hashes, in tests, events and benchmarks, is searched for keys of a known form alone: of AWS,
+# GitHub and so on. The rest is searched for whatever looks like a secret, but IAM's GetSecretValue does not count.
+SECRETS = .venv/bin/detect-secrets-hook --no-verify
+FILES = * .ci .github -name __pycache__ -prune -o
+MADE_UP = -path tests -prune -o -path events -prune -o -path benchmarks -prune -o
+KNOWN_FORMS = --disable-plugin KeywordDetector --disable-plugin HexHighEntropyString \
+	--disable-plugin Base64HighEntropyString
+
+# Without --strict it calls packages sound that it could not look up.
+PIP_AUDIT = .venv-audit/bin/pip-audit --strict --require-hashes --disable-pip
+AUDITED = layers/packshot/requirements.txt requirements/local.txt requirements/check.txt
 
 help: ## say what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -47,15 +65,25 @@ bench: setup-check ## speed and cost beside the textbook loop and the SDK, into 
 grants: setup-check ## see again what each function asks AWS for, for docs/grants.json and the table in docs/security.md
 	RECORD_GRANTS=1 .venv/bin/pytest tests/integration
 
-check: setup-check setup-sam ## style, types, pinned packages, the template and its workflow
+check: setup-check setup-sam setup-checkov ## style, types, pinned packages, secrets, the template, its policies and workflow
 	.venv/bin/python -m pip check
 	.venv-sam/bin/python -m pip check
+	.venv-checkov/bin/python -m pip check
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
 	$(CFN_LINT) --template template.yaml
 	$(SAM) validate --lint --region us-east-1
-	.venv/bin/pytest tests/unit/test_pins.py tests/unit/test_workflow_file.py
+	$(CHECKOV) --framework cloudformation --file template.yaml
+	.venv/bin/python -m tests.policies .aws-sam/policies
+	$(PARLIAMENT) --directory .aws-sam/policies --include_policy_extension json
+	find $(FILES) $(MADE_UP) -type f -print0 | xargs -0 $(SECRETS) --exclude-secrets '^GetSecretValue$$'
+	find $(FILES) -type f -print0 | xargs -0 $(SECRETS) $(KNOWN_FORMS)
+	.venv/bin/pytest tests/unit/test_pins.py tests/unit/test_policies.py tests/unit/test_workflow_file.py
+
+audit: ## look up known vulnerabilities of the pinned packages: needs the network, so it is no part of `make check`
+	@sh requirements/install .venv-audit requirements/audit.txt
+	for file in $(AUDITED); do $(PIP_AUDIT) -r "$$file" || exit 1; done
 
 build: setup-sam ## build the functions and the layer for Lambda, into .aws-sam
 	PYTHON="$$PWD/.venv-sam/bin/python" $(SAM) build
@@ -73,16 +101,21 @@ lock: ## compile the pinned files again; UPGRADE=--upgrade takes the newest vers
 	cd benchmarks/textbook && ../$(COMPILE) --generate-hashes requirements.in -o requirements.txt
 	cd requirements && $(COMPILE) --generate-hashes local.in -o local.txt
 	cd requirements && $(COMPILE) --generate-hashes check.in -o check.txt
+	cd requirements && $(COMPILE) --generate-hashes checkov.in -o checkov.txt
+	cd requirements && $(COMPILE) --generate-hashes audit.in -o audit.txt
 	cd requirements && $(COMPILE) sam.in -o sam.txt
 
 clean: ## remove what these targets made
-	rm -rf .venv .venv-sam .venv-lock .aws-sam .packshot .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf .venv .venv-sam .venv-checkov .venv-audit .venv-lock .aws-sam .packshot .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 setup-check: setup
 	@sh requirements/install .venv $(LOCAL) requirements/check.txt
 
+setup-checkov: setup
+	@sh requirements/install .venv-checkov requirements/checkov.txt
+
 setup-sam: setup
 	@sh requirements/install .venv-sam requirements/sam.txt
 
-.PHONY: help setup demo demo-live test test-unit test-live bench grants drill drill-simulation drill-cloud check build deploy schema lock clean setup-check setup-sam
+.PHONY: help setup demo demo-live test test-unit test-live bench grants drill drill-simulation drill-cloud check audit build deploy schema lock clean setup-check setup-checkov setup-sam

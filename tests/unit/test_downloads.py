@@ -73,7 +73,7 @@ FORBIDDEN = [
     "https://segmind.com/made.webp",
     "https://images-segmind.com/made.webp",
     "https://user@images.segmind.com/made.webp",
-    "https://user:password@images.segmind.com/made.webp",
+    "https://user:password@images.segmind.com/made.webp",  # pragma: allowlist secret
     "https://@images.segmind.com/made.webp",
     "https://images.segmind.com@evil.example/made.webp",
     "https://images.segmind.com:443@evil.example/made.webp",

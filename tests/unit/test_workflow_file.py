@@ -2,7 +2,8 @@
 
 cfn-lint does not look into a state machine that comes through SAM, and the local cloud accepts one that AWS
 would refuse. So the definition is linted as a raw resource, its transitions are followed and its expressions
-parsed; the last tests break it on purpose, and each break must be found.
+parsed; the last tests break it on purpose, and each break must be found. This is the ASL validator of
+`make check`: those that are published need Node.js, which a bare machine does not have.
 """
 
 from __future__ import annotations
