@@ -5,6 +5,7 @@ The local cloud applies no lifecycle and enforces no queue policy, so some of th
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -634,3 +635,12 @@ def test_the_functions_variables_take_the_owners_key() -> None:
 )
 def test_a_key_is_named_by_its_arn_and_by_no_alias(arn: str, taken: bool) -> None:
     assert bool(re.search(PARAMETERS["KmsKeyArn"]["AllowedPattern"], arn)) is taken
+
+
+def test_the_key_policy_that_the_readme_prints_lets_in_every_service_that_uses_the_key() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    printed = readme.partition("### A key of yours")[2].partition("```json\n")[2].partition("```")[0]
+    services = {each["Principal"]["Service"]: set(each["Action"]) for each in json.loads(printed)}
+    assert set(services) == {"events.amazonaws.com", "cloudwatch.amazonaws.com", "logs.REGION.amazonaws.com"}
+    # SQS wants both of whoever sends to an encrypted queue, and the bus wants its key described.
+    assert services["events.amazonaws.com"] == {"kms:DescribeKey", "kms:GenerateDataKey", "kms:Decrypt"}
