@@ -91,6 +91,9 @@ build: setup-sam ## build the functions and the layer for Lambda, into .aws-sam
 deploy: build ## deploy to your AWS account; asks before it changes anything
 	$(SAM) deploy --guided
 
+destroy: setup ## delete a stack with all photos, images and records in it: STACK=... (asks for its name first)
+	.venv/bin/packshot destroy $(if $(STACK),--stack "$(STACK)")
+
 schema: setup ## write the schemas again (scenes files, manifests, events), after a change to their models
 	.venv/bin/python -m packshot_cli.schemas
 
@@ -118,4 +121,4 @@ setup-checkov: setup
 setup-sam: setup
 	@sh requirements/install .venv-sam requirements/sam.txt
 
-.PHONY: help setup demo demo-live test test-unit test-live bench grants drill drill-simulation drill-cloud check audit build deploy schema lock clean setup-check setup-checkov setup-sam
+.PHONY: help setup demo demo-live test test-unit test-live bench grants drill drill-simulation drill-cloud check audit build deploy destroy schema lock clean setup-check setup-checkov setup-sam

@@ -214,6 +214,21 @@ def redrive(
     )
 
 
+@app.command()
+def destroy(
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for the stack's name first.")] = False,
+    stack: Annotated[
+        str | None, typer.Option(help="Its name; samconfig.toml's, or packshot, by default.")
+    ] = None,
+    region: Annotated[str | None, typer.Option(help="Of the stack; as AWS's own environment says.")] = None,
+    profile: Annotated[str | None, typer.Option(help="Of AWS; as AWS's own environment says.")] = None,
+) -> None:
+    """Delete a deployed stack with all photos, images and records in it, which deleting a stack keeps."""
+    from packshot_cli.destroy import run
+
+    run(stack=stack, region=region, profile=profile, yes=yes)
+
+
 @local.command()
 def up(
     segmind_url: Annotated[
