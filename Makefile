@@ -91,6 +91,9 @@ build: setup-sam ## build the functions and the layer for Lambda, into .aws-sam
 deploy: build ## deploy to your AWS account; asks before it changes anything
 	$(SAM) deploy --guided
 
+smoke: setup ## one photo through a deployed stack, looked at and cleaned up (pays for one image): STACK=...
+	.venv/bin/packshot smoke $(if $(STACK),--stack "$(STACK)") $(if $(YES),--yes)
+
 destroy: setup ## delete a stack with all photos, images and records in it: STACK=... (asks for its name first)
 	.venv/bin/packshot destroy $(if $(STACK),--stack "$(STACK)")
 
@@ -121,4 +124,4 @@ setup-checkov: setup
 setup-sam: setup
 	@sh requirements/install .venv-sam requirements/sam.txt
 
-.PHONY: help setup demo demo-live test test-unit test-live bench grants drill drill-simulation drill-cloud check audit build deploy destroy schema lock clean setup-check setup-checkov setup-sam
+.PHONY: help setup demo demo-live test test-unit test-live bench grants drill drill-simulation drill-cloud check audit build deploy smoke destroy schema lock clean setup-check setup-checkov setup-sam

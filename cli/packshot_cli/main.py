@@ -215,6 +215,21 @@ def redrive(
 
 
 @app.command()
+def smoke(
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before paying for the image.")] = False,
+    stack: Annotated[
+        str | None, typer.Option(help="Its name; samconfig.toml's, or packshot, by default.")
+    ] = None,
+    region: Annotated[str | None, typer.Option(help="Of the stack; as AWS's own environment says.")] = None,
+    profile: Annotated[str | None, typer.Option(help="Of AWS; as AWS's own environment says.")] = None,
+) -> None:
+    """Send one photo through a deployed stack, look at what comes of it, and clean up. Tells the price."""
+    from packshot_cli.smoke import run
+
+    run(stack=stack, region=region, profile=profile, yes=yes)
+
+
+@app.command()
 def destroy(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for the stack's name first.")] = False,
     stack: Annotated[
