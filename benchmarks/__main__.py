@@ -6,6 +6,7 @@ import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from subprocess import CalledProcessError
 
 from rich.console import Console
 from rich.table import Table
@@ -36,6 +37,11 @@ def main() -> int:
     except StopError as stop:
         console.print("packshot: stopped; nothing was written", highlight=False)
         return stop.exit_code
+    except CalledProcessError as error:
+        said = (error.stderr or b"").decode(errors="replace").splitlines()
+        why = next((line for line in said if line.startswith("ERROR")), str(error))
+        console.print(f"packshot: the layer could not be built: {why}", style="red", markup=False)
+        return 2
     except (IncompleteRunError, LocalCloudError) as error:
         console.print(f"packshot: {error}", style="red", highlight=False)
         return 2
