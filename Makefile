@@ -97,8 +97,11 @@ smoke: setup ## one photo through a deployed stack, looked at and cleaned up (pa
 destroy: setup ## delete a stack with all photos, images and records in it: STACK=... (asks for its name first)
 	.venv/bin/packshot destroy $(if $(STACK),--stack "$(STACK)")
 
-schema: setup ## write the schemas again (scenes files, manifests, events), after a change to their models
+schema: setup ## write the schemas and the examples again (scenes files, manifests, events), after a change to their models
 	.venv/bin/python -m packshot_cli.schemas
+
+release-schemas: schema ## with a release: from now on, what consumers know is today's schemas
+	cp events/schemas/*.schema.json tests/contract/released/
 
 lock: ## compile the pinned files again; UPGRADE=--upgrade takes the newest versions
 	@sh requirements/install .venv-lock requirements/lock.txt
@@ -124,4 +127,4 @@ setup-checkov: setup
 setup-sam: setup
 	@sh requirements/install .venv-sam requirements/sam.txt
 
-.PHONY: help setup demo demo-live test test-unit test-live bench grants drill drill-simulation drill-cloud check audit build deploy smoke destroy schema lock clean setup-check setup-checkov setup-sam
+.PHONY: help setup demo demo-live test test-unit test-live bench grants drill drill-simulation drill-cloud check audit build deploy smoke destroy schema release-schemas lock clean setup-check setup-checkov setup-sam

@@ -230,6 +230,12 @@ class PhotoWatch:
         mine = [detail for detail in told if plan.is_of(detail["photo"], _jobs_in(detail))]
         if not any(_said_in_completion(detail) == _in_completion(rows) for detail in mine):
             yield f"nobody was told that {_name(plan.photo)} is complete"
+        # A consumer that keeps the newest of all that it hears of a key, in whichever order, has what is.
+        heard = [detail for detail in told if _place(detail["photo"]) == _place(plan.photo.model_dump())]
+        newest = max((detail["order"] for detail in heard), default="")
+        kept = [_said_in_completion(detail) for detail in heard if detail["order"] == newest]
+        if any(said != _in_completion(rows) for said in kept):
+            yield f"the newest completion of {plan.photo.key} is not what its rows say"
 
     def _died(self, plan: Plan) -> bool:
         """Whether a message about this upload or one of its jobs failed too often."""
@@ -249,6 +255,10 @@ def _name(photo: Photo) -> str:
 
 def _order(photo: Photo) -> str:
     return comparable_sequencer(photo.sequencer)
+
+
+def _place(photo: Mapping[str, Any]) -> tuple[str, str]:
+    return photo["bucket"], photo["key"]
 
 
 def _jobs_in(detail: Mapping[str, Any]) -> set[str]:

@@ -7,25 +7,29 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count, takewhile
+from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
 from packshot import segmind_answers as answers
 from packshot.announcing import MANIFEST_SWAPS, ManifestContendedError
 from packshot.event_bus import EventNotTakenError
-from packshot.events import MAX_DETAIL_BYTES, MAX_IMAGES, CompletionDetail, completion_event
+from packshot.events import MAX_DETAIL_BYTES, MAX_IMAGES, CompletionDetail, ManifestPlace, completion_event
 from packshot.job import Image, Job, JobState, Reason
 from packshot.job_table import OWED_DUE
 from packshot.manifest import manifest_of
-from packshot.photo import MAX_KEY_BYTES, Photo
+from packshot.photo import MAX_KEY_BYTES, Photo, comparable_sequencer
 from packshot.photo_store import Unusable
 from packshot.redriving import PostAgain
+from packshot_cli.examples import delivered
 from tests.unit.fakes import OUTPUT_URL, CrashError, Outside, Result, World, a_job, a_photo
 
+PROJECT = Path(__file__).parents[2]
 MANIFEST = "shoes/red/manifest.json"
 DONE = answers.Completed(answers.Output(url=OUTPUT_URL), 13.06, None)
 BLOCKED = answers.Failed("content policy violation", None)
@@ -119,7 +123,7 @@ def test_a_completion_tells_of_all_images_and_failures_and_of_the_manifest(world
         "version_id": None,
         "etag": "A" * 32,
     }
-    assert told["manifest"] == {"bucket": "images", "key": MANIFEST}
+    assert told["manifest"] == {"bucket": "images", "key": MANIFEST, "revision": 2}
     assert (told["images_count"], told["failures_count"]) == (1, 1)
     assert told["images"] == [
         {**made.image.model_dump(), "scene": "beach", "job_id": beach, "seed": made.seed}
@@ -498,10 +502,14 @@ def not_made(count: int, message: str = "no") -> list[Job]:
 
 
 def completed(
-    jobs: list[Job], told_photo: Photo | None = None, manifest_key: str = MANIFEST
+    jobs: list[Job], told_photo: Photo | None = None, manifest_key: str = MANIFEST, revision: int = 1
 ) -> CompletionDetail:
-    event = completion_event(told_photo or photo(), jobs, "images", manifest_key)
+    place = ManifestPlace(bucket="images", key=manifest_key, revision=revision)
+    event = completion_event(told_photo or photo(), jobs, place)
     assert len(event.detail.encode()) <= MAX_DETAIL_BYTES
+    for folder in ("events/schemas", "tests/contract/released"):
+        schema = json.loads((PROJECT / folder / "photo-completed.schema.json").read_text(encoding="utf-8"))
+        Draft202012Validator(schema).validate(delivered(event))
     return CompletionDetail.model_validate_json(event.detail)
 
 
@@ -558,3 +566,24 @@ def test_the_same_completion_has_the_same_id_whatever_is_known_besides() -> None
         ),
     ]
     assert len({told.id for told in [completed(jobs), *others]}) == 5
+
+
+def sequenced(sequencer: str) -> Photo:
+    return photo().model_copy(update={"sequencer": sequencer})
+
+
+sequencers = st.text("0123456789ABCDEFabcdef", min_size=1, max_size=18)
+numbers = st.integers(1, 999_999)
+
+
+@given(st.tuples(sequencers, numbers, numbers), st.tuples(sequencers, numbers, numbers))
+def test_completions_order_by_upload_by_attempts_and_by_the_manifests_revision(
+    one: tuple[str, int, int], other: tuple[str, int, int]
+) -> None:
+    orders, truths = [], []
+    for sequencer, attempt, revision in (one, other):
+        jobs = [job.model_copy(update={"attempt": attempt}) for job in made(1)]
+        orders.append(completed(jobs, sequenced(sequencer), revision=revision).order)
+        truths.append((comparable_sequencer(sequencer), attempt, revision))
+    assert (orders[0] < orders[1]) is (truths[0] < truths[1])
+    assert (orders[0] == orders[1]) is (truths[0] == truths[1])

@@ -1,10 +1,9 @@
-"""The published schemas say what the code says, and the samples beside them are what consumers get."""
+"""The published schemas say what the code says, and the examples beside them are what consumers get."""
 
 from __future__ import annotations
 
 import json
 import re
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +12,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from packshot.events import SOURCE, Event, completion_event, scenes_rejected_event
-from packshot.job import Image, Job, JobState, Reason
-from packshot.manifest import Manifest, manifest_of
-from packshot.photo import Photo
-from packshot.scene import ASPECT_RATIOS, IMAGE_FORMATS, MAX_SEED, Scene
+from packshot.events import COMPLETED, DETAIL_TYPES, SOURCE, scenes_rejected_event
+from packshot.job import Image
+from packshot.manifest import Manifest
+from packshot.scene import ASPECT_RATIOS, IMAGE_FORMATS, MAX_SEED
 from packshot.scenes_file import IGNORE_PATTERN, PARAMETERS, Mistake, ScenesFile, read_scenes_file
-from packshot_cli.schemas import SCHEMAS, event_detail_schema, scenes_schema, schema_text, write_schemas
-from tests.unit.fakes import START, a_job
+from packshot_cli import examples
+from packshot_cli.schemas import (
+    DETAILS,
+    SCHEMAS,
+    example_texts,
+    scenes_schema,
+    schema_text,
+    slug,
+    write_schemas,
+)
 
 PROJECT = Path(__file__).parents[2]
 EVENTS = PROJECT / "events"
@@ -29,6 +35,10 @@ KEY = "shoes/scenes.json"
 
 def validator(place: str) -> Draft202012Validator:
     return Draft202012Validator(json.loads((PROJECT / place).read_text(encoding="utf-8")))
+
+
+def event_validator(detail_type: str) -> Draft202012Validator:
+    return validator(f"events/schemas/{slug(detail_type)}.schema.json")
 
 
 # -- published --
@@ -47,147 +57,100 @@ def test_every_published_schema_has_a_model() -> None:
 
 
 def test_they_are_written_where_they_are_published(tmp_path: Path) -> None:
-    for folder in ("docs", "events/schema"):
+    for folder in ("docs", "events/schemas", "events/examples"):
         (tmp_path / folder).mkdir(parents=True)
     write_schemas(tmp_path)
-    for place in SCHEMAS:
+    for place in [*SCHEMAS, *example_texts()]:
         assert (tmp_path / place).read_bytes() == (PROJECT / place).read_bytes()
     assert (tmp_path / "docs/scenes.schema.json").read_text(encoding="utf-8") == scenes_schema()
-    event_detail = tmp_path / "events/schema/event-detail.schema.json"
-    assert event_detail.read_text(encoding="utf-8") == event_detail_schema()
 
 
-# -- the samples --
-
-PHOTO = Photo(
-    bucket="packshot-inputbucket-1abcdefghijkl",
-    key="shoes/SN-10482/front.jpg",
-    version_id="pExampleVersion0Kq7TbR2Wd4Yz9f",
-    etag="9b2cf535f27731c974343645a3985328",
-    sequencer="0069B5295DCD90281E",
-    sku="SN-10482",
-    sha256="2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae",
-    bytes=48213,
-)
-SCENES_UPLOAD = Photo(
-    bucket=PHOTO.bucket,
-    key=KEY,
-    version_id="sExampleVersion0Bn3LcX8Vt6Mh1u",
-    etag="0f343b0931126a20f133d67c2b018a3b",
-    sequencer="0069B52A11C0FFEE01",
-)
-BROKEN = b"""{
-  "scenes": {
-    "forest": { "prompt": "Place the {product} on a mossy forest floor", "aspect_ratio": "16:10" },
-    "studio": { "promt": "Place the {product} on a grey seamless backdrop" }
-  }
-}"""
-MANIFEST_KEY = "shoes/SN-10482/front/manifest.json"
+# -- the examples --
 
 
-def jobs_of_the_photo() -> list[Job]:
-    made = Image(
-        bucket="packshot-outputbucket-1abcdefghijkl",
-        key="shoes/SN-10482/front/forest.webp",
-        version_id="iExampleVersion0Jd5MsG8Rc6aLh1e",
-        bytes=183204,
-        content_type="image/webp",
-        width=1024,
-        height=1024,
-        sha256="7d1f0b8e3c5a4d2f9e6b1a0c8d7e6f5a4b3c2d1e0f9a8b7c6d5e4f3a2b1c0d9e",
-    )
-    forest = a_job(
-        JobState.COMPLETED,
-        job_id="4f1c0f6ae9b14c7e9a4c7d1d8f3b2a60",
-        photo=PHOTO,
-        scene="forest",
-        parameters=Scene(prompt="Place the red sneaker on a mossy forest floor"),
-        image_key=made.key,
-        manifest_key=MANIFEST_KEY,
-        image=made,
-        seed=1327239018,
-        request_id="6f2f3c3e-52a1-4a44-8e39-3f5f9d0b7a11",
-        inference_seconds=13.06,
-        cost_usd=0.0891,
-    )
-    studio = a_job(
-        JobState.FAILED,
-        job_id="b7a3d1c95e2f4086a1d0c3b2e4f5a697",
-        photo=PHOTO,
-        scene="studio",
-        parameters=Scene(prompt="Place the red sneaker on a grey seamless backdrop"),
-        image_key="shoes/SN-10482/front/studio.webp",
-        manifest_key=MANIFEST_KEY,
-        seed=933254401,
-        request_id="0c9d1b52-7e0f-4f3b-9a3e-5d1c7b6a2f84",
-        inference_seconds=0.008,
-        error=Reason(code="GenerationFailed", message="content policy violation"),
-        updated_at=START + timedelta(seconds=31),
-    )
-    return [forest, studio]
+@pytest.mark.parametrize("place", example_texts())
+def test_the_published_example_is_what_the_code_makes(place: str) -> None:
+    assert (PROJECT / place).read_text(encoding="utf-8") == example_texts()[place]
 
 
-def photo_completed() -> Event:
-    return completion_event(PHOTO, jobs_of_the_photo(), "packshot-outputbucket-1abcdefghijkl", MANIFEST_KEY)
+def test_every_schema_has_its_example_and_no_example_is_left_over() -> None:
+    published = {path.relative_to(PROJECT).as_posix() for path in (EVENTS / "examples").iterdir()}
+    assert published == set(example_texts())
+    of_schemas = {place.replace("schemas", "examples").replace(".schema", "") for place in SCHEMAS}
+    assert published == of_schemas - {"docs/scenes.json"}
 
 
-def scenes_rejected() -> Event:
-    mistakes = read_scenes_file(KEY, BROKEN)
-    assert isinstance(mistakes, list)
-    return scenes_rejected_event(SCENES_UPLOAD, mistakes)
+def test_every_event_has_a_schema_and_an_example() -> None:
+    of_the_code = {
+        *DETAIL_TYPES.values(),
+        COMPLETED,
+        "Scenes Rejected",
+        "Submitting Paused",
+        "Submitting Resumed",
+    }
+    assert set(DETAILS) == {event.detail_type for event in examples.EVENTS} == of_the_code
 
 
-@pytest.mark.parametrize(
-    ("name", "event"),
-    [("photo-completed", photo_completed()), ("scenes-rejected", scenes_rejected())],
-    ids=["photo-completed", "scenes-rejected"],
-)
-def test_a_sample_is_what_consumers_get(name: str, event: Event) -> None:
-    sample = json.loads((EVENTS / f"{name}.json").read_text(encoding="utf-8"))
-    assert sample["source"] == SOURCE
-    assert sample["detail-type"] == event.detail_type
-    assert sample["detail"] == json.loads(event.detail)
-    validator(f"events/schema/{name}.schema.json").validate(sample["detail"])
+@pytest.mark.parametrize("detail_type", DETAILS)
+def test_an_example_is_what_consumers_get(detail_type: str) -> None:
+    example = json.loads((EVENTS / f"examples/{slug(detail_type)}.json").read_text(encoding="utf-8"))
+    assert (example["source"], example["detail-type"]) == (SOURCE, detail_type)
+    event_validator(detail_type).validate(example)
+    # It shows all fields of today.
+    assert set(DETAILS[detail_type].model_fields) == set(example["detail"])
+    image = example["detail"].get("image")
+    assert image is None or set(image) == set(Image.model_fields)
 
 
-def test_the_sample_of_a_manifest_is_what_consumers_get() -> None:
-    manifest = manifest_of(PHOTO, jobs_of_the_photo(), revision=2)
-    written = (EVENTS / "manifest.json").read_text(encoding="utf-8")
-    assert Manifest.model_validate_json(written) == manifest
-    assert written == manifest.model_dump_json(indent=2) + "\n"
-    validator("events/schema/manifest.schema.json").validate(json.loads(written))
+@pytest.mark.parametrize("detail_type", DETAILS)
+def test_no_other_event_fits_an_events_schema(detail_type: str) -> None:
+    schema = event_validator(detail_type)
+    for event in examples.EVENTS:
+        assert schema.is_valid(examples.delivered(event)) is (event.detail_type == detail_type)
 
 
-def test_every_sample_of_an_event_about_a_job_has_all_fields_of_today() -> None:
-    about_jobs = validator("events/schema/event-detail.schema.json")
-    samples = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(EVENTS.glob("*.json"))]
-    told = [sample["detail"] for sample in samples if sample.get("source") == SOURCE]
-    details = [detail for detail in told if "job_id" in detail]
-    assert len(details) == 8
-    for detail in details:
-        about_jobs.validate(detail)
-        assert detail["image"] is None or detail["image"]["sha256"]
+def test_the_example_of_a_manifest_is_what_consumers_get() -> None:
+    written = (EVENTS / "examples/manifest.json").read_text(encoding="utf-8")
+    assert Manifest.model_validate_json(written) == examples.MANIFEST
+    validator("events/schemas/manifest.schema.json").validate(json.loads(written))
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [{"id": "no"}, {"version": "2"}, {"more": 1}, {"images_count": -1}, {"photo": None}, {"sku": 1}],
-)
+def damaged(detail_type: str, damage: dict[str, object]) -> dict[str, Any]:
+    (event,) = (event for event in examples.EVENTS if event.detail_type == detail_type)
+    delivered = examples.delivered(event)
+    return {**delivered, "detail": {**delivered["detail"], **damage}}
+
+
+@pytest.mark.parametrize("detail_type", DETAILS)
+def test_the_schema_lets_pass_what_may_be_told_one_day(detail_type: str) -> None:
+    event_validator(detail_type).validate({**damaged(detail_type, {"more": 1}), "replay-name": "monday"})
+
+
+@pytest.mark.parametrize("detail_type", DETAILS)
+@pytest.mark.parametrize("damage", [{"id": "no"}, {"id": None}, {"version": "2"}, {"version": 1}])
+def test_the_schema_refuses_what_is_no_event(detail_type: str, damage: dict[str, object]) -> None:
+    assert not event_validator(detail_type).is_valid(damaged(detail_type, damage))
+
+
+@pytest.mark.parametrize("damage", [{"attempt": -1}, {"cause": "weather"}, {"photo": None}, {"image": {}}])
+def test_the_schema_refuses_what_is_no_scene(damage: dict[str, object]) -> None:
+    assert not event_validator("Scene Generated").is_valid(damaged("Scene Generated", damage))
+
+
+@pytest.mark.parametrize("damage", [{"images_count": -1}, {"photo": None}, {"sku": 1}, {"order": None}])
 def test_the_schema_refuses_what_is_no_completion(damage: dict[str, object]) -> None:
-    detail = json.loads(photo_completed().detail)
-    assert not validator("events/schema/photo-completed.schema.json").is_valid({**detail, **damage})
+    assert not event_validator(COMPLETED).is_valid(damaged(COMPLETED, damage))
 
 
-@pytest.mark.parametrize("damage", [{"id": "no"}, {"mistakes": []}, {"file": KEY}, {"reason": None}])
+@pytest.mark.parametrize("damage", [{"mistakes": []}, {"file": "shoes/scenes.json"}, {"reason": None}])
 def test_the_schema_refuses_what_is_no_rejection(damage: dict[str, object]) -> None:
-    detail = json.loads(scenes_rejected().detail)
-    assert not validator("events/schema/scenes-rejected.schema.json").is_valid({**detail, **damage})
+    assert not event_validator("Scenes Rejected").is_valid(damaged("Scenes Rejected", damage))
 
 
-@pytest.mark.parametrize("damage", [{"revision": 0}, {"version": 1}, {"scenes": []}, {"more": 1}])
+@pytest.mark.parametrize("damage", [{"revision": 0}, {"version": 1}, {"scenes": []}])
 def test_the_schema_refuses_what_is_no_manifest(damage: dict[str, object]) -> None:
-    manifest = json.loads(manifest_of(PHOTO, jobs_of_the_photo(), 1).model_dump_json())
-    assert not validator("events/schema/manifest.schema.json").is_valid({**manifest, **damage})
+    manifest = json.loads(examples.MANIFEST.model_dump_json())
+    assert not validator("events/schemas/manifest.schema.json").is_valid({**manifest, **damage})
 
 
 hex_digits = st.text("0123456789abcdef", min_size=1, max_size=32)
@@ -200,10 +163,10 @@ mistakes = st.builds(
     st.lists(mistakes, min_size=1, max_size=20), st.sampled_from(["scenes.json", "靴" * 300, "\x01" * 1012])
 )
 def test_a_rejection_of_any_mistakes_is_small_and_valid(found: list[Mistake], folder: str) -> None:
-    upload = SCENES_UPLOAD.model_copy(update={"key": f"{folder}/scenes.json"})
-    told = scenes_rejected_event(upload, found).detail
-    assert len(told.encode()) <= 10_000
-    validator("events/schema/scenes-rejected.schema.json").validate(json.loads(told))
+    upload = examples.SCENES_FILE.model_copy(update={"key": f"{folder}/scenes.json"})
+    told = scenes_rejected_event(upload, found)
+    assert len(told.detail.encode()) <= 10_000
+    event_validator("Scenes Rejected").validate(examples.delivered(told))
 
 
 # -- the schema of scenes files says what the models say --

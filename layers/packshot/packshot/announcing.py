@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from packshot.event_bus import EventBus
-from packshot.events import completion_event
+from packshot.events import ManifestPlace, completion_event
 from packshot.job import ENDINGS, Job
 from packshot.job_table import JobTable
 from packshot.manifest import manifest_of
@@ -66,13 +66,15 @@ class Announcer:
             revision = standing.revision + 1 if standing else 1
             manifest = manifest_of(photo.photo, jobs, revision)
             if standing and standing.manifest and manifest.says_the_same(standing.manifest):
+                manifest = standing.manifest
                 break
             if self.manifests.replace(manifest_key, standing, manifest):
                 break
         else:
             raise ManifestContendedError(manifest_key)
         if not photo.open_jobs and all(each.state in ENDINGS for each in jobs):
-            self.bus.put(completion_event(photo.photo, jobs, self.manifests.bucket, manifest_key))
+            place = ManifestPlace(bucket=self.manifests.bucket, key=manifest_key, revision=manifest.revision)
+            self.bus.put(completion_event(photo.photo, jobs, place))
 
 
 def _are_of(photo: Photo, jobs: Sequence[Job]) -> bool:

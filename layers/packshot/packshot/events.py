@@ -1,6 +1,7 @@
 """The events that Packshot puts on its bus: source `packshot`, detail-types in the past tense.
 
 Delivered at least once; the same fact always has the same `detail.id`. Consumers tell repetitions by it.
+The models only grow: none forbids what it does not know, so that who knows an older one can read a newer one.
 """
 
 from __future__ import annotations
@@ -53,8 +54,6 @@ COMPLETED = "Photo Completed"
 class EventPhoto(BaseModel):
     """Which photo."""
 
-    model_config = ConfigDict(extra="forbid")
-
     bucket: str
     key: str
     version_id: str | None
@@ -64,7 +63,7 @@ class EventPhoto(BaseModel):
 class Detail(BaseModel):
     """The detail of every event about a job. What is not known, or does not apply, is null."""
 
-    model_config = ConfigDict(extra="forbid", title="Packshot event detail")
+    model_config = ConfigDict(title="Packshot event detail")
 
     id: Annotated[
         str, Field(description="The same for every delivery of the same fact.", pattern="^[0-9a-f]{32}$")
@@ -102,8 +101,6 @@ class CompletedImage(Image):
 class Failure(BaseModel):
     """A scene of which there is no image."""
 
-    model_config = ConfigDict(extra="forbid")
-
     scene: str
     job_id: str
     state: JobState
@@ -113,21 +110,26 @@ class Failure(BaseModel):
 class ManifestPlace(BaseModel):
     """Where the whole truth about a photo stands."""
 
-    model_config = ConfigDict(extra="forbid")
-
     bucket: str
     key: str
+    revision: Annotated[
+        int, Field(ge=1, description="The one that says this; a greater one says what is newer.")
+    ]
 
 
 class CompletionDetail(BaseModel):
     """The detail of `Photo Completed`: all scenes of a photo have ended."""
 
-    model_config = ConfigDict(extra="forbid", title="Packshot photo completed")
+    model_config = ConfigDict(title="Packshot photo completed")
 
     id: Annotated[
         str, Field(description="The same for every delivery of the same fact.", pattern="^[0-9a-f]{32}$")
     ]
     version: Annotated[Literal["1"], Field(description="The version of this contract.")]
+    order: Annotated[
+        str,
+        Field(description="Of two completions of one photo, the newer one has the greater text."),
+    ]
     photo: EventPhoto
     sku: Annotated[str | None, Field(description="As the stack's SkuPattern finds it in the photo's key.")]
     model: str
@@ -147,8 +149,6 @@ class CompletionDetail(BaseModel):
 class EventMistake(BaseModel):
     """Something that nobody can act on: where it stands, what was found there, and what is allowed."""
 
-    model_config = ConfigDict(extra="forbid")
-
     path: Annotated[str, Field(description="A JSON path in the file.")]
     found: str
     allowed: str
@@ -157,7 +157,7 @@ class EventMistake(BaseModel):
 class ScenesRejectedDetail(BaseModel):
     """The detail of `Scenes Rejected`: a scenes file was uploaded that cannot be used."""
 
-    model_config = ConfigDict(extra="forbid", title="Packshot scenes rejected")
+    model_config = ConfigDict(title="Packshot scenes rejected")
 
     id: Annotated[
         str, Field(description="The same for every delivery of the same fact.", pattern="^[0-9a-f]{32}$")
@@ -193,18 +193,22 @@ def pause_event(job: Job, notice: Notice) -> Event:
     )
 
 
-def completion_event(photo: Photo, jobs: Sequence[Job], bucket: str, manifest_key: str) -> Event:
-    """That all scenes of a photo have ended, with the images of `jobs`, and why there are none of others."""
+def completion_event(photo: Photo, jobs: Sequence[Job], manifest: ManifestPlace) -> Event:
+    """That all scenes of a photo have ended, with the images of `jobs`, and why there are none of others.
+
+    `manifest` is where that is written down.
+    """
     made = [job for job in jobs if job.state is JobState.COMPLETED and job.image]
     failed = [job for job in jobs if job not in made]
     fact = [[job.job_id, job.attempt, job.state, job.image.version_id if job.image else None] for job in jobs]
     detail = CompletionDetail(
         id=_id(["completed", photo.bucket, photo.key, photo.sequencer, fact]),
         version=VERSION,
+        order=_order(photo, jobs, manifest.revision),
         photo=_event_photo(photo),
         sku=photo.sku,
         model=MODEL,
-        manifest=ManifestPlace(bucket=bucket, key=manifest_key),
+        manifest=manifest,
         images_count=len(made),
         failures_count=len(failed),
         images=[
@@ -235,6 +239,16 @@ def scenes_rejected_event(uploaded: Photo, mistakes: Sequence[Mistake]) -> Event
     while len(detail.model_dump_json().encode()) > MAX_DETAIL_BYTES and len(detail.mistakes) > 1:
         detail.mistakes.pop()
     return Event("Scenes Rejected", _bounded(detail))
+
+
+def _order(photo: Photo, jobs: Sequence[Job], revision: int) -> str:
+    """Orders as text: by the upload, then by the attempts of its jobs, then by the manifest's revision.
+
+    A sequencer orders as text without the zeros at its end. The attempts count because a manifest that was
+    deleted begins anew, and what a person has redriven is newer all the same.
+    """
+    attempts = sum(job.attempt for job in jobs)
+    return f"{photo.sequencer.upper().rstrip('0')}-{attempts:06}-{revision:06}"
 
 
 def _short(reason: Reason | None) -> Reason | None:

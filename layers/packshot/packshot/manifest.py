@@ -15,8 +15,6 @@ from packshot.photo import Photo
 class ManifestPhoto(BaseModel):
     """The source: a photo in the input bucket. SHA-256 of its bytes, in hex."""
 
-    model_config = ConfigDict(extra="forbid")
-
     bucket: str
     key: str
     version_id: str | None
@@ -27,8 +25,6 @@ class ManifestPhoto(BaseModel):
 
 class ManifestScene(BaseModel):
     """What became of one scene. What is not known, or does not apply, is null."""
-
-    model_config = ConfigDict(extra="forbid")
 
     job_id: str
     state: JobState
@@ -47,7 +43,7 @@ class ManifestScene(BaseModel):
 class Manifest(BaseModel):
     """All that is known of a photo and its images at one moment."""
 
-    model_config = ConfigDict(extra="forbid", title="Packshot manifest")
+    model_config = ConfigDict(title="Packshot manifest")
 
     version: Annotated[Literal["1"], Field(description="The version of this format.")] = "1"
     revision: Annotated[int, Field(ge=1, description="How often this file was written.")]
