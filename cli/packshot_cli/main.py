@@ -79,6 +79,7 @@ def emulator(
 PARAMETERS = typer.Option(metavar="NAME=VALUE", help="A parameter of the stack; repeatable.")
 ROOT = typer.Option(help="The folder that stands for the bucket; the path itself by default.")
 STACK = typer.Option(help="A deployed stack, whose parameters count; the template's defaults otherwise.")
+DEPLOYED_STACK = typer.Option(help="Its name; samconfig.toml's, or packshot, by default.")
 REGION = typer.Option(help="Of the stack; as AWS's own environment says.")
 PROFILE = typer.Option(help="Of AWS; as AWS's own environment says.")
 
@@ -145,9 +146,7 @@ def upload(
         bool, typer.Option("--only-accepted", help="Leave out what would be rejected.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before what will be paid.")] = False,
-    stack: Annotated[
-        str | None, typer.Option(help="Its name; samconfig.toml's, or packshot, by default.")
-    ] = None,
+    stack: Annotated[str | None, DEPLOYED_STACK] = None,
     region: Annotated[str | None, REGION] = None,
     profile: Annotated[str | None, PROFILE] = None,
 ) -> None:
@@ -189,11 +188,9 @@ def redrive(
         bool, typer.Option("--dry-run", help="Tell what would be done; change nothing.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="With --pay-again: do not ask before paying.")] = False,
-    stack: Annotated[
-        str | None, typer.Option(help="Its name; samconfig.toml's, or packshot, by default.")
-    ] = None,
-    region: Annotated[str | None, typer.Option(help="Of the stack; as AWS's own environment says.")] = None,
-    profile: Annotated[str | None, typer.Option(help="Of AWS; as AWS's own environment says.")] = None,
+    stack: Annotated[str | None, DEPLOYED_STACK] = None,
+    region: Annotated[str | None, REGION] = None,
+    profile: Annotated[str | None, PROFILE] = None,
 ) -> None:
     """Do again what ended badly in a deployed stack, from where that costs the least.
 
@@ -217,11 +214,9 @@ def redrive(
 @app.command()
 def smoke(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before paying for the image.")] = False,
-    stack: Annotated[
-        str | None, typer.Option(help="Its name; samconfig.toml's, or packshot, by default.")
-    ] = None,
-    region: Annotated[str | None, typer.Option(help="Of the stack; as AWS's own environment says.")] = None,
-    profile: Annotated[str | None, typer.Option(help="Of AWS; as AWS's own environment says.")] = None,
+    stack: Annotated[str | None, DEPLOYED_STACK] = None,
+    region: Annotated[str | None, REGION] = None,
+    profile: Annotated[str | None, PROFILE] = None,
 ) -> None:
     """Send one photo through a deployed stack, look at what comes of it, and clean up. Tells the price."""
     from packshot_cli.smoke import run
@@ -232,11 +227,9 @@ def smoke(
 @app.command()
 def destroy(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for the stack's name first.")] = False,
-    stack: Annotated[
-        str | None, typer.Option(help="Its name; samconfig.toml's, or packshot, by default.")
-    ] = None,
-    region: Annotated[str | None, typer.Option(help="Of the stack; as AWS's own environment says.")] = None,
-    profile: Annotated[str | None, typer.Option(help="Of AWS; as AWS's own environment says.")] = None,
+    stack: Annotated[str | None, DEPLOYED_STACK] = None,
+    region: Annotated[str | None, REGION] = None,
+    profile: Annotated[str | None, PROFILE] = None,
 ) -> None:
     """Delete a deployed stack with all photos, images and records in it, which deleting a stack keeps."""
     from packshot_cli.destroy import run

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +12,7 @@ import requests
 
 from packshot.messages import UploadMessage
 from packshot.photo import Photo
+from tests.commands import packshot_command
 from tests.photos import HEIC, packshot
 from tests.recorded import recorded_cloud
 from tests.shop import Shop
@@ -35,23 +34,8 @@ def _accepted(shop: Shop) -> int:
 
 
 def _redrive(shop: Shop, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    described = shop.cloud.description()
-    return subprocess.run(
-        [sys.executable, "-m", "packshot_cli", "redrive", *arguments],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-        env={
-            **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
-            "AWS_ENDPOINT_URL": described["endpoint_url"],
-            "AWS_DEFAULT_REGION": described["region"],
-            "AWS_ACCESS_KEY_ID": described["access_key_id"],
-            "AWS_SECRET_ACCESS_KEY": described["secret_access_key"],
-            **environment,
-        },
-    )
+    operator = (shop.cloud.access_key_id, shop.cloud.secret_access_key)
+    return packshot_command(shop.cloud, "redrive", *arguments, credentials=operator, **environment)
 
 
 def _done(shop: Shop, *arguments: str) -> list[list[str]]:

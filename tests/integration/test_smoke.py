@@ -2,32 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-
 import requests
 
+from tests.commands import packshot_command
 from tests.shop import Shop
-
-
-def _smoke(shop: Shop, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "packshot_cli", "smoke", *arguments],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=100,
-        env={
-            **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
-            "AWS_ENDPOINT_URL": shop.cloud.endpoint_url,
-            "AWS_DEFAULT_REGION": shop.cloud.region,
-            # Whoever deploys may make a queue; the stack's operator may not delete images.
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-        },
-    )
 
 
 def _left(shop: Shop) -> list[str]:
@@ -43,7 +21,7 @@ def _left(shop: Shop) -> list[str]:
 
 def test_a_photo_goes_through_and_nothing_is_left(shop: Shop) -> None:
     requests.put(f"{shop.cloud.segmind_url}/_emulator/faults", json=[], timeout=10).raise_for_status()
-    ran = _smoke(shop, "--yes")
+    ran = packshot_command(shop.cloud, "smoke", "--yes")
     assert ran.returncode == 0, ran.stderr
     seen = dict(line.split("\t") for line in ran.stdout.splitlines())
     assert seen["image"].endswith("/mug/smoke.webp")
@@ -55,13 +33,13 @@ def test_a_photo_goes_through_and_nothing_is_left(shop: Shop) -> None:
 def test_a_failure_is_told_and_nothing_is_left_either(shop: Shop) -> None:
     fault = {"call": "work", "times": 1, "effect": {"kind": "failed", "message": "out of order"}}
     requests.put(f"{shop.cloud.segmind_url}/_emulator/faults", json=[fault], timeout=10).raise_for_status()
-    ran = _smoke(shop, "--yes")
+    ran = packshot_command(shop.cloud, "smoke", "--yes")
     assert (ran.returncode, ran.stdout) == (1, "")
     assert "GenerationFailed: out of order" in ran.stderr
     assert _left(shop) == []
 
 
 def test_nothing_is_paid_for_without_a_yes(shop: Shop) -> None:
-    ran = _smoke(shop)
+    ran = packshot_command(shop.cloud, "smoke")
     assert ran.returncode == 1
     assert "Nothing was sent" in ran.stderr

@@ -1,0 +1,35 @@
+"""`packshot` commands as a person runs them on a deployed stack: in a process, with AWS's own environment."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+from packshot_cli.local_cloud import LocalCloud
+
+# Whoever owns the account: a stack's operator may do less.
+OWNER = ("test", "test")
+
+
+def packshot_command(
+    cloud: LocalCloud, *arguments: str, credentials: tuple[str, str] = OWNER, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run one to its end, without a terminal."""
+    access_key_id, secret_access_key = credentials
+    return subprocess.run(
+        [sys.executable, "-m", "packshot_cli", *arguments],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+        env={
+            **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
+            "AWS_ENDPOINT_URL": cloud.endpoint_url,
+            "AWS_DEFAULT_REGION": cloud.region,
+            "AWS_ACCESS_KEY_ID": access_key_id,
+            "AWS_SECRET_ACCESS_KEY": secret_access_key,
+            **environment,
+        },
+    )
