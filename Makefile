@@ -72,8 +72,9 @@ check: setup-check setup-sam setup-checkov ## style, types, pinned packages, sec
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
-	$(CFN_LINT) --template template.yaml
+	$(CFN_LINT) --template template.yaml examples/consumer/template.yaml
 	$(SAM) validate --lint --region us-east-1
+	$(SAM) validate --lint --region us-east-1 --template examples/consumer/template.yaml
 	$(CHECKOV) --framework cloudformation --file template.yaml
 	.venv/bin/python -m tests.policies .aws-sam/policies
 	$(PARLIAMENT) --directory .aws-sam/policies --include_policy_extension json

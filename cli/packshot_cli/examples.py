@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import uuid
 from datetime import UTC, datetime
@@ -24,6 +25,12 @@ from packshot.photo import Photo
 from packshot.scene import Scene
 from packshot.scenes_file import Mistake, read_scenes_file
 
+
+def _made_up(name: str) -> str:
+    """64 hexadecimal digits, always the same."""
+    return hashlib.sha256(name.encode()).hexdigest()
+
+
 MOMENT = datetime(2026, 3, 14, 9, 30, tzinfo=UTC)
 OUTPUT_BUCKET = "packshot-outputbucket-1abcdefghijkl"
 MANIFEST_KEY = "shoes/SN-10482/front/manifest.json"
@@ -31,18 +38,18 @@ PHOTO = Photo(
     bucket="packshot-inputbucket-1abcdefghijkl",
     key="shoes/SN-10482/front.jpg",
     version_id="pExampleVersion0Kq7TbR2Wd4Yz9f",
-    etag="9b2cf535f27731c974343645a3985328",
-    sequencer="0069B5295DCD90281E",
+    etag=_made_up("photo")[:32],
+    sequencer="0069B5295D0000001E",
     sku="SN-10482",
-    sha256="2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae",
+    sha256=_made_up("photo"),
     bytes=48213,
 )
 SCENES_FILE = Photo(
     bucket=PHOTO.bucket,
     key="shoes/scenes.json",
     version_id="sExampleVersion0Bn3LcX8Vt6Mh1u",
-    etag="0f343b0931126a20f133d67c2b018a3b",
-    sequencer="0069B52A11C0FFEE01",
+    etag=_made_up("scenes")[:32],
+    sequencer="0069B52A1100000001",
 )
 # One aspect ratio that there is not, and one misspelt parameter.
 BROKEN_SCENES = b"""{
@@ -59,11 +66,11 @@ IMAGE = Image(
     content_type="image/webp",
     width=1024,
     height=1024,
-    sha256="7d1f0b8e3c5a4d2f9e6b1a0c8d7e6f5a4b3c2d1e0f9a8b7c6d5e4f3a2b1c0d9e",
+    sha256=_made_up("image"),
 )
 # The scene `forest` before it was ever submitted, and as it is on its way.
 PLANNED = Job(
-    job_id="4f1c0f6ae9b14c7e9a4c7d1d8f3b2a60",
+    job_id=_made_up("forest")[:32],
     state=JobState.PLANNED,
     photo=PHOTO,
     scene="forest",
@@ -92,7 +99,7 @@ FOREST = _became(
 STUDIO = _became(
     CLAIMED,
     JobState.FAILED,
-    job_id="b7a3d1c95e2f4086a1d0c3b2e4f5a697",
+    job_id=_made_up("studio")[:32],
     scene="studio",
     parameters=Scene(prompt="Place the red sneaker on a grey seamless backdrop"),
     image_key="shoes/SN-10482/front/studio.webp",

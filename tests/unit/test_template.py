@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from packshot import downloads, segmind
+from packshot.events import SOURCE
 from packshot.finalizing import FETCHES
 from packshot.job_table import LEASE
 from packshot.photo_store import URL_LIFETIME_SECONDS
@@ -221,10 +222,21 @@ def test_the_outputs_are_those_that_others_rely_on() -> None:
         "UploadDeadLetterQueueUrl",
         "WorkflowArn",
         "EventBusName",
+        "EventArchiveArn",
         "ApiKeySecretArn",
         "UploaderPolicyArn",
         "ImageReaderPolicyArn",
     }
+
+
+def test_our_events_are_archived_for_whoever_asks_for_it() -> None:
+    archive = RESOURCES["EventArchive"]
+    assert archive["Properties"]["SourceArn"] == {"Fn::GetAtt": ["EventBus", "Arn"]}
+    assert archive["Properties"]["EventPattern"] == {"source": [SOURCE]}
+    assert archive["Properties"]["RetentionDays"] == {"Ref": "ArchiveEventDays"}
+    assert archive["Condition"] == TEMPLATE["Outputs"]["EventArchiveArn"]["Condition"]
+    assert not holds(archive["Condition"])
+    assert holds(archive["Condition"], ArchiveEventDays="30")
 
 
 # -- nobody may more than needed --
@@ -642,5 +654,6 @@ def test_the_key_policy_that_the_readme_prints_lets_in_every_service_that_uses_t
     printed = readme.partition("### A key of yours")[2].partition("```json\n")[2].partition("```")[0]
     services = {each["Principal"]["Service"]: set(each["Action"]) for each in json.loads(printed)}
     assert set(services) == {"events.amazonaws.com", "cloudwatch.amazonaws.com", "logs.REGION.amazonaws.com"}
-    # SQS wants both of whoever sends to an encrypted queue, and the bus wants its key described.
-    assert services["events.amazonaws.com"] == {"kms:DescribeKey", "kms:GenerateDataKey", "kms:Decrypt"}
+    # SQS wants two of whoever sends to an encrypted queue, the bus one more, and the archive all.
+    sends = {"kms:GenerateDataKey", "kms:Decrypt"}
+    assert services["events.amazonaws.com"] == {*sends, "kms:DescribeKey", "kms:ReEncrypt*"}
