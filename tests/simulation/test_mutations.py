@@ -227,6 +227,10 @@ def one_id_for_all_completions_of_a_photo(patch: Patch) -> None:
     patch.setattr(events, "_id", lambda fact: honest(fact[:4] if fact[0] == "completed" else fact))
 
 
+def completions_in_the_order_of_attempts_alone(patch: Patch) -> None:
+    patch.setattr(events, "_order", lambda _, jobs, __: f"{sum(job.attempt for job in jobs):06}")
+
+
 def a_manifest_put_without_a_condition(patch: Patch) -> None:
     def replace(store: ManifestStore, key: str, _: object, manifest: Manifest) -> bool:
         data = manifest.model_dump_json().encode()
@@ -312,6 +316,7 @@ MISTAKES = [
     a_completion_told_of_an_ending_before_the_photo_came_again,
     a_completion_of_rows_that_are_a_newer_photos,
     one_id_for_all_completions_of_a_photo,
+    completions_in_the_order_of_attempts_alone,
     a_manifest_put_without_a_condition,
     a_manifest_read_after_its_rows,
     a_manifest_of_an_older_photo,
