@@ -21,8 +21,8 @@ def recorded_cloud(*, parameters: Mapping[str, str] | None = None, **how: Any) -
     """A shop beside a local cloud; `how` is local_cloud's.
 
     With RECORD_GRANTS in the environment (`make grants`) its functions find AWS behind a proxy, and what they
-    ask for is added to the table of grants. Only then: the proxy lives in this process, where other tests that
-    run meanwhile may open no socket.
+    ask for is added to the table of grants. Only then: the proxy lives in this process, where other tests
+    that run meanwhile may open no socket.
     """
     if not os.environ.get("RECORD_GRANTS"):
         with local_cloud(parameters=parameters, **how) as cloud:
