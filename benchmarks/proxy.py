@@ -163,7 +163,8 @@ def described(
         common["function"] = GUEST
     bucket, _, key = parts.path.lstrip("/").partition("/")
     (version_id,) = query.get("versionId", [""])
-    operation = _S3_BY_METHOD.get(method, method) if key else "ListObjects"
+    of_bucket = "GetBucketVersioning" if "versioning" in query else "ListObjects"
+    operation = _S3_BY_METHOD.get(method, method) if key else of_bucket
     return AwsRequest(
         service="S3",
         operation=operation,

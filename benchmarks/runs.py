@@ -354,7 +354,7 @@ def _requests_use(
         images=images,
         functions=functions,
         s3_puts=names["S3:PutObject"],
-        s3_gets=names["S3:GetObject"] + names["S3:HeadObject"],
+        s3_gets=sum(names[f"S3:{name}"] for name in ("GetObject", "HeadObject", "GetBucketVersioning")),
         sqs_requests=sum(count for name, count in names.items() if name.startswith("SQS:")),
         events=sum(len(request.body["Entries"]) for request in seen if request.operation == "PutEvents"),
         secret_reads=names["secretsmanager:GetSecretValue"],

@@ -79,7 +79,7 @@ def _asked(request: AwsRequest, buckets: Mapping[str, str]) -> Iterator[tuple[st
         case "S3":
             name = "GetObject" if request.operation == "HeadObject" else request.operation
             suffix = "Version" if request.version_id else ""
-            yield f"s3:{name}{suffix}", f"{buckets[request.bucket]}/*"
+            yield f"s3:{name}{suffix}", buckets[request.bucket] + ("/*" if request.key else "")
         case "DynamoDB" if request.operation == "TransactWriteItems":
             for write in request.body["TransactItems"]:
                 yield _TRANSACTED[next(iter(write))], "JobTable"

@@ -132,8 +132,7 @@ def local_cloud(
         try:
             s3 = root.client("s3")
             _upload(s3, {**packaged.objects, "template.json": packaged.template_body})
-            if existing := given.get("ExistingInputBucketName"):
-                _make_input_bucket(s3, existing)
+            _make_what_exists(root, given)
             outputs = _deploy(
                 root.client("cloudformation"),
                 f"{endpoint_url}/{ARTIFACTS_BUCKET}/template.json",
@@ -143,7 +142,7 @@ def local_cloud(
                 root.client("secretsmanager").put_secret_value(
                     SecretId=outputs["ApiKeySecretArn"], SecretString=api_key
                 )
-            access_key_id, secret_access_key = create_operator(root.client("iam"), outputs)
+            access_key_id, secret_access_key = create_operator(root.client("iam"), STACK_NAME, outputs)
         except (BotoCoreError, ClientError) as error:
             ministack.check()
             raise LocalCloudError(one_line(str(error))) from error
@@ -309,12 +308,19 @@ def _upload(s3: S3Client, objects: Mapping[str, bytes]) -> None:
         s3.put_object(Bucket=ARTIFACTS_BUCKET, Key=key, Body=body)
 
 
-def _make_input_bucket(s3: S3Client, name: str) -> None:
-    """What the owner of an existing bucket would have done; here, nothing exists before the stack."""
-    s3.create_bucket(Bucket=name)
-    s3.put_bucket_notification_configuration(
-        Bucket=name, NotificationConfiguration={"EventBridgeConfiguration": {}}
-    )
+def _make_what_exists(owner: boto3.Session, parameters: Mapping[str, str]) -> None:
+    """What the owner of existing buckets and buses would have done; here, nothing exists before the stack."""
+    s3 = owner.client("s3")
+    if name := parameters.get("ExistingInputBucketName"):
+        s3.create_bucket(Bucket=name)
+        s3.put_bucket_notification_configuration(
+            Bucket=name, NotificationConfiguration={"EventBridgeConfiguration": {}}
+        )
+    if name := parameters.get("ExistingOutputBucketName"):
+        s3.create_bucket(Bucket=name)
+        s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+    if (name := parameters.get("ExistingEventBusName")) and name != "default":
+        owner.client("events").create_event_bus(Name=name)
 
 
 def _deploy(

@@ -12,15 +12,17 @@ if TYPE_CHECKING:
 NAME = "operator"
 
 
-def create_operator(iam: IAMClient, outputs: Mapping[str, str]) -> tuple[str, str]:
+def create_operator(iam: IAMClient, stack_name: str, outputs: Mapping[str, str]) -> tuple[str, str]:
     """Create the user; returns its access key id and secret access key."""
     iam.create_user(UserName=NAME)
-    iam.put_user_policy(UserName=NAME, PolicyName=NAME, PolicyDocument=json.dumps(operator_policy(outputs)))
+    iam.put_user_policy(
+        UserName=NAME, PolicyName=NAME, PolicyDocument=json.dumps(operator_policy(stack_name, outputs))
+    )
     key = iam.create_access_key(UserName=NAME)["AccessKey"]
     return key["AccessKeyId"], key["SecretAccessKey"]
 
 
-def operator_policy(outputs: Mapping[str, str]) -> dict[str, Any]:
+def operator_policy(stack_name: str, outputs: Mapping[str, str]) -> dict[str, Any]:
     """What an operator may do, as an IAM policy, from the outputs of the stack.
 
     Read and write its buckets, table and queues; create queues, and put rules on its bus to feed them, and on
@@ -55,11 +57,10 @@ def operator_policy(outputs: Mapping[str, str]) -> dict[str, Any]:
                 " Query Scan UpdateItem",
                 [table, f"{table}/index/*"],
             ),
-            # The bus has the stack's name.
             _allow(
                 "cloudformation",
                 "DescribeStackResource DescribeStacks",
-                [f"arn:aws:cloudformation:{region}:{account}:stack/{bus}/*"],
+                [f"arn:aws:cloudformation:{region}:{account}:stack/{stack_name}/*"],
             ),
             _allow("sqs", "ListQueues", ["*"]),
             _allow(
@@ -76,10 +77,10 @@ def operator_policy(outputs: Mapping[str, str]) -> dict[str, Any]:
                 # like, and a bus that is named by its ARN, another way.
                 [
                     f"{events}:rule/{bus}/*",
-                    f"{events}:rule/{bus}-*",
+                    f"{events}:rule/{stack_name}-*",
                     f"{events}:event-bus/{bus}",
                     f"{events}:rule/{events}:*/{bus}/*",
-                    f"{events}:rule/default/{bus}-*",
+                    f"{events}:rule/default/{stack_name}-*",
                     f"{events}:event-bus/default",
                 ],
             ),

@@ -147,7 +147,7 @@ def _row(stack: Stack, job_id: str) -> Job:
 def _ear(stack: Stack, name: str) -> Iterator[Ear]:
     """A queue behind a rule on the stack's bus, until the block ends."""
     sqs, events, bus = stack.client("sqs"), stack.client("events"), stack.output("EventBusName")
-    url = sqs.create_queue(QueueName=f"{bus}-{name}"[:80])["QueueUrl"]
+    url = sqs.create_queue(QueueName=f"{stack.name}-{name}"[-80:])["QueueUrl"]
     try:
         arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
         rule = events.put_rule(Name=name, EventBusName=bus, EventPattern=json.dumps({"source": [SOURCE]}))

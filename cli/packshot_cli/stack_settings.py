@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pydantic import ValidationError
 from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
-from packshot.settings import SceneSettings
+from packshot.check_settings import SettingError
+from packshot.settings import SceneSettings, settings_of
 from packshot_cli.errors import PhotosError
 from packshot_cli.local_cloud import TEMPLATE_FILE, check_names, one_line
 from packshot_cli.stack import Stack
@@ -27,14 +27,11 @@ def stack_settings(given: Mapping[str, str]) -> SceneSettings:
     referred = {name: value.get("Ref") for name, value in variables.items() if isinstance(value, dict)}
     settings = {name: parameters[ref] for name, ref in referred.items() if ref in parameters}
     try:
-        validated = SceneSettings.model_validate(settings)
+        validated = settings_of(SceneSettings, settings)
         # The values of its scene are judged as one.
         validated.scene()
-    except ValidationError as error:
-        (problem, *_) = error.errors(include_url=False)
-        field = str(problem["loc"][0])
-        name = referred.get(field) or referred.get(f"SCENE_{field.upper()}", field)
-        raise PhotosError(one_line(f"{name}: {problem['msg']}")) from None
+    except SettingError as error:
+        raise PhotosError(one_line(str(error))) from None
     return validated
 
 

@@ -53,6 +53,7 @@ def finalizer() -> Finalizer:
         ),
         history=RequestHistory(settings.history_url, read_key, NoRedirectSession(), now),
         on_expired_result=settings.on_expired_result,
+        deadline=settings.deadline,
         now=now,
     )
 

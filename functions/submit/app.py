@@ -56,8 +56,10 @@ def submitter() -> Submitter:
     bus = EventBus(boto3.client("events", config=CONFIG), settings.event_bus_name)
     read_key = api_key_reader(settings.api_key_secret_arn)
     segmind = SegmindClient(settings.segmind_base_url, read_key)
-    photos = PhotoStore(s3, settings.image_transfer, settings.max_photo_bytes)
+    photos = PhotoStore(s3, settings.image_transfer, settings.max_photo_bytes, settings.deadline)
     announcer = Announcer(bus, table, ManifestStore(s3, settings.output_bucket_name))
+    images = ImageStore(s3, settings.output_bucket_name, settings.image_cache_control)
+    images.check_versions()
     return Submitter(
         planner=Planner(
             photos=photos,
@@ -78,7 +80,7 @@ def submitter() -> Submitter:
         history=RequestHistory(settings.history_url, read_key, NoRedirectSession(), now),
         queue=upload_queue(),
         workflow=Workflow(boto3.client("stepfunctions", config=CONFIG), settings.workflow_arn),
-        images=ImageStore(s3, settings.output_bucket_name, settings.image_cache_control),
+        images=images,
         announcer=announcer,
         max_submits_per_job=settings.max_submits_per_job,
         on_uncertain_submit=settings.on_uncertain_submit,
@@ -101,6 +103,8 @@ def submit(record: SQSRecord) -> None:
         logger.info("not a photo", extra={"why": job.why})
         return
     metrics.add_metric(name=f"Job{job.state.title()}", unit=MetricUnit.Count, value=1)
+    if job.waits_for_a_person:
+        metrics.add_metric(name="JobWaitsForAPerson", unit=MetricUnit.Count, value=1)
     logger.info("submit", extra=job.for_log())
 
 

@@ -23,6 +23,14 @@ from packshot_cli.local_cloud import (
 SEGMIND_URL = "http://127.0.0.1:9"
 CHOICES: dict[str, dict[str, str]] = {
     "a bucket of the owner's": {"ExistingInputBucketName": "owner-photos", "PhotoPrefix": "catalogue/"},
+    "buckets and a bus of the owner's": {
+        "ExistingInputBucketName": "owner-photos-2",
+        "ExistingOutputBucketName": "owner-images",
+        "ExistingEventBusName": "shop/events",
+    },
+    "the default bus": {"ExistingEventBusName": "default"},
+    "alarms": {"AlarmEmail": "somebody@shop.example"},
+    "short deadlines": {"LateSeconds": "60", "DeadlineSeconds": "900"},
     "a secret of the owner's": {
         "ApiKeySecretArn": "arn:aws:secretsmanager:us-east-1:000000000000:secret:segmind-AbCdEf"
     },
@@ -50,6 +58,32 @@ REFUSALS: dict[str, tuple[dict[str, str], str]] = {
     "an alias": ({"KmsKeyArn": "arn:aws:kms:us-east-1:000000000000:alias/photos"}, "KmsKeyArn"),
     "a plan that there is not": ({"SegmindPlan": "gold"}, "SegmindPlan"),
     "a wildcard": ({"PhotoPrefix": "photos/*"}, "PhotoPrefix"),
+    "images that would be photos": (
+        {"ExistingInputBucketName": "one-bucket", "ExistingOutputBucketName": "one-bucket"},
+        "ExistingOutputBucketName",
+    ),
+    "images of a bucket that is not ours end": (
+        {
+            "ExistingOutputBucketName": "owner-images",
+            "ImageRetentionDays": "30",
+            "OldVersionRetentionDays": "30",
+        },
+        "ImageRetentionDays",
+    ),
+    "old versions of buckets that are not ours end": (
+        {
+            "ExistingInputBucketName": "owner-photos",
+            "ExistingOutputBucketName": "owner-images",
+            "OldVersionRetentionDays": "30",
+        },
+        "OldVersionRetentionDays",
+    ),
+    "a bus by its ARN": (
+        {"ExistingEventBusName": "arn:aws:events:us-east-1:000000000000:event-bus/shop"},
+        "ExistingEventBusName",
+    ),
+    "no address": ({"AlarmEmail": "operations"}, "AlarmEmail"),
+    "a deadline after Segmind forgot": ({"DeadlineSeconds": "3600"}, "DeadlineSeconds"),
     "too many jobs": ({"MaxJobsPerPhoto": "41"}, "MaxJobsPerPhoto"),
 }
 

@@ -15,7 +15,7 @@ from packshot.http_session import NoRedirectSession
 from packshot.job import Job, Reason
 from packshot.photo import Photo
 from packshot.photo_store import Overwritten, ReadPhoto, Unusable
-from packshot.polling import DEADLINE, FIRST_WAIT_SECONDS, Polling
+from packshot.polling import FIRST_WAIT_SECONDS, Polling
 from packshot.redriving import LeaveAlone, step_for
 from packshot.scenes_file import SCENES_FILE
 from packshot.submitting import LeaseHeldError
@@ -33,7 +33,7 @@ from tests.simulation.bounds import (
 from tests.simulation.processes import Fate, Process, Seams
 from tests.simulation.promises import Watch
 from tests.simulation.segmind_ledger import DOWNLOADS, FINE, HOST, Downloads, Request, SegmindLedger
-from tests.unit.fakes import FakePhotoStore, World
+from tests.unit.fakes import DEADLINE, FakePhotoStore, World
 
 # Two names of one image path among them.
 KEYS = ("shoes/red.jpg", "shoes/red.png", "bag.jpg")

@@ -65,6 +65,9 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 START = datetime(2026, 3, 14, 9, 30, tzinfo=UTC)
+# The template's, by default.
+DEADLINE = timedelta(minutes=50)
+LATE_AFTER = timedelta(minutes=15)
 OUTPUT_URL = "https://images.segmind.com/generations/made.webp"
 
 
@@ -668,10 +671,12 @@ class World:
             announcer=self.announcer,
             history=self.history,
             on_expired_result="fail",
+            deadline=DEADLINE,
             now=self.clock,
         )
         self.checker = Checker(
             segmind=self.segmind,
+            deadline=DEADLINE,
             now=self.clock,
             sleep=lambda seconds: self.clock.step(timedelta(seconds=seconds)),
         )

@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from botocore.response import StreamingBody
 from hypothesis import given
 from hypothesis import strategies as st
 
+from packshot.check_settings import SettingError
 from packshot.event_bus import EventBus, EventNotTakenError
 from packshot.events import event_of
 from packshot.image_store import ImageStore, Newer, image_metadata
@@ -224,3 +226,35 @@ def test_metadata_is_little_and_ascii_whatever_the_scene(prompt: str, scene: str
         len(name.encode("ascii")) + len(value.encode("ascii")) for name, value in metadata.items()
     )
     assert size_bytes <= 2048
+
+
+def test_what_stands_in_an_old_images_place_is_not_published_as_it() -> None:
+    """A bucket that kept no versions for a while has another image under the same key."""
+    image = Image(
+        bucket="images",
+        key="shoes/red/default.webp",
+        version_id=None,
+        bytes=5,
+        content_type="image/webp",
+        width=800,
+        height=600,
+        sha256=hashlib.sha256(b"image").hexdigest(),
+    )
+    with stubbed(IMAGES) as stub:
+        other = StreamingBody(io.BytesIO(b"other"), 5)
+        stub.add_response("get_object", {"Body": other}, {"Bucket": "images", "Key": image.key})
+        assert ImageStore(IMAGES, "images", None).republish(a_job(), image) is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "refused"), [({"Status": "Enabled"}, False), ({"Status": "Suspended"}, True), ({}, True)]
+)
+def test_a_bucket_for_images_has_to_keep_versions(answer: dict[str, str], refused: bool) -> None:
+    with stubbed(IMAGES) as stub:
+        stub.add_response("get_bucket_versioning", answer, {"Bucket": "images"})
+        look = ImageStore(IMAGES, "images", None).check_versions
+        if not refused:
+            look()
+            return
+        with pytest.raises(SettingError, match=r"^ExistingOutputBucketName: images keeps no versions"):
+            look()

@@ -32,6 +32,7 @@ def test_the_table_of_the_docs_is_that_of_the_template() -> None:
     [
         ("GET", "/photos-1/a.jpg?versionId=v1", "s3:GetObjectVersion", "InputBucket/*"),
         ("HEAD", "/photos-1/a.jpg", "s3:GetObject", "InputBucket/*"),
+        ("GET", "/images-1?versioning", "s3:GetBucketVersioning", "OutputBucket"),
         ("PUT", "/images-1/a/default.webp", "s3:PutObject", "OutputBucket/*"),
     ],
 )

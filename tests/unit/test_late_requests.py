@@ -12,10 +12,11 @@ import pytest
 
 from functions.check_status import app
 from packshot import segmind_answers as answers
+from packshot.check_settings import CheckSettings
 from packshot.checking import Checker, is_first_late_look
-from packshot.polling import DEADLINE, LATE_AFTER, Polling
+from packshot.polling import Polling
 from packshot.workflow import WorkflowState
-from tests.unit.fakes import START, World
+from tests.unit.fakes import DEADLINE, LATE_AFTER, START, World
 
 STATE = WorkflowState(
     job_id="0123456789abcdef0123456789abcdef",
@@ -41,7 +42,9 @@ def looks(world: World, until: timedelta) -> Iterator[tuple[WorkflowState, Workf
 
 def test_of_all_looks_until_the_deadline_one_is_the_first_late_one(world: World) -> None:
     world.segmind.statuses = [PENDING]
-    late = [after for before, after in looks(world, DEADLINE) if is_first_late_look(before, after)]
+    late = [
+        after for before, after in looks(world, DEADLINE) if is_first_late_look(before, after, LATE_AFTER)
+    ]
     assert len(late) == 1
     assert LATE_AFTER.total_seconds() <= late[0].age_seconds < LATE_AFTER.total_seconds() + 15
 
@@ -49,14 +52,16 @@ def test_of_all_looks_until_the_deadline_one_is_the_first_late_one(world: World)
 def test_a_request_that_ends_in_time_is_never_late(world: World) -> None:
     world.segmind.statuses = [PENDING]
     assert not [
-        1 for before, after in looks(world, LATE_AFTER - 15 * SECOND) if is_first_late_look(before, after)
+        1
+        for before, after in looks(world, LATE_AFTER - 15 * SECOND)
+        if is_first_late_look(before, after, LATE_AFTER)
     ]
 
 
 def test_a_request_that_is_at_its_end_is_not_told_of(world: World) -> None:
     world.segmind.statuses = [answers.Completed(None, None, None)]
     world.clock.step(LATE_AFTER)
-    assert not is_first_late_look(STATE, world.checker.check(STATE))
+    assert not is_first_late_look(STATE, world.checker.check(STATE), LATE_AFTER)
 
 
 @dataclass
@@ -84,6 +89,11 @@ def test_the_function_tells_of_it_in_a_line_and_a_metric(
         warned.append(extra)
 
     warned: list[dict[str, Any]] = []
+
+    def settings() -> CheckSettings:
+        return CheckSettings("https://api.segmind.com", "arn:secret", LATE_AFTER, DEADLINE)
+
+    monkeypatch.setattr(app, "settings", settings)
     monkeypatch.setattr(app, "checker", checker)
     monkeypatch.setattr(app.logger, "warning", warning)
     monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "Packshot")

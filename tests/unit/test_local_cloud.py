@@ -186,7 +186,7 @@ def test_a_stack_that_failed_without_a_reason_is_no_traceback() -> None:
 def _may(action: str, resource: str) -> bool:
     return any(
         action in statement["Action"] and any(fnmatchcase(resource, each) for each in statement["Resource"])
-        for statement in operator_policy(OUTPUTS)["Statement"]
+        for statement in operator_policy("packshot", OUTPUTS)["Statement"]
     )
 
 
@@ -235,7 +235,9 @@ def test_the_operator_may_not(action: str, resource: str) -> None:
 
 
 def test_the_operator_has_no_wildcard_action_and_no_other_service() -> None:
-    actions = [action for each in operator_policy(OUTPUTS)["Statement"] for action in each["Action"]]
+    actions = [
+        action for each in operator_policy("packshot", OUTPUTS)["Statement"] for action in each["Action"]
+    ]
 
     assert not [action for action in actions if "*" in action]
     assert {action.split(":")[0] for action in actions} == {

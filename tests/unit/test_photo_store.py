@@ -19,7 +19,7 @@ from packshot.photo import Photo
 from packshot.photo_store import Overwritten, PhotoStore, ReadPhoto, Unusable
 from packshot.settings import ImageTransfer
 from tests.unit.aws import a_client, stubbed
-from tests.unit.fakes import picture_bytes
+from tests.unit.fakes import DEADLINE, picture_bytes
 
 CLIENT = a_client("s3", PRESIGNING_CONFIG)
 DATA = picture_bytes("JPEG")
@@ -36,7 +36,7 @@ def stub() -> Iterator[Stubber]:
 
 
 def store(image_transfer: ImageTransfer = "url", max_photo_bytes: int = 100_000) -> PhotoStore:
-    return PhotoStore(CLIENT, image_transfer, max_photo_bytes)
+    return PhotoStore(CLIENT, image_transfer, max_photo_bytes, DEADLINE)
 
 
 def stands(stub: Stubber, data: bytes = DATA, where: dict[str, str] | None = None, **more: Any) -> io.BytesIO:
@@ -159,7 +159,7 @@ def test_a_photo_without_a_version_is_presigned_without_one() -> None:
 @pytest.mark.parametrize("region", ["us-east-1", "eu-central-1"])
 def test_old_regions_are_no_exception(region: str) -> None:
     client = a_client("s3", PRESIGNING_CONFIG, region)
-    url = urlsplit(image_1(PhotoStore(client, "url", 1), FOUND))
+    url = urlsplit(image_1(PhotoStore(client, "url", 1, DEADLINE), FOUND))
     assert url.netloc == f"photos.s3.{region}.amazonaws.com"
     assert "X-Amz-Algorithm=AWS4-HMAC-SHA256" in url.query
 

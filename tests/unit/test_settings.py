@@ -5,13 +5,14 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
+from packshot.check_settings import SettingError, parameter_of, read_check_settings
 from packshot.scene import Scene
-from packshot.segmind_settings import SettingError, read_segmind_settings
 from packshot.settings import FinalizeSettings, Settings, SubmitSettings, read_settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,6 +23,7 @@ SUBMIT = {
     "EVENT_BUS_NAME": "packshot",
     "UPLOAD_QUEUE_URL": "https://sqs.example/uploads",
     "WORKFLOW_ARN": "arn:workflow",
+    "DEADLINE_SECONDS": "3000",
     "OUTPUT_BUCKET_NAME": "images",
     "IMAGE_TRANSFER": "inline",
     "MAX_PHOTO_BYTES": "20000000",
@@ -51,13 +53,14 @@ FINALIZE = {
     "OUTPUT_HOSTS": "images.segmind.com, 127.0.0.1:8766,Other.Example,",
     "MAX_IMAGE_BYTES": "50000000",
     "IMAGE_CACHE_CONTROL": "",
+    "DEADLINE_SECONDS": "900",
     "ON_EXPIRED_RESULT": "resubmit",
     "HISTORY_URL": "https://history.example/requests",
 }
 
 
 def set_to(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> None:
-    for name in {*SUBMIT, *FINALIZE}:
+    for name in {*SUBMIT, *FINALIZE, "LATE_SECONDS"}:
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
@@ -113,7 +116,7 @@ def test_what_is_missing_is_named_unless_it_has_a_default(
     set_to(monkeypatch, {other: value for other, value in environment.items() if other != name})
     (field,) = [field for field in kind.model_fields.values() if field.alias == name]
     if field.is_required():
-        with pytest.raises(ValidationError, match=name):
+        with pytest.raises(SettingError, match=f"^{parameter_of(name)}: "):
             read_settings(kind)
     else:
         read_settings(kind)
@@ -129,6 +132,10 @@ def test_what_is_missing_is_named_unless_it_has_a_default(
         ("MAX_PHOTO_BYTES", "0"),
         ("MAX_PHOTO_BYTES", "many"),
         ("MAX_SUBMITS_PER_JOB", "0"),
+        ("DEADLINE_SECONDS", "soon"),
+        ("DEADLINE_SECONDS", "0"),
+        ("DEADLINE_SECONDS", "3600"),
+        ("SKU_PATTERN", "("),
         ("SCENE_QUALITY", "best"),
         ("SCENE_SEED", "random"),
         ("SCENE_BASE64", "perhaps"),
@@ -137,7 +144,7 @@ def test_what_is_missing_is_named_unless_it_has_a_default(
 )
 def test_what_is_wrong_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     set_to(monkeypatch, {**SUBMIT, name: value})
-    with pytest.raises(ValidationError, match=name):
+    with pytest.raises(SettingError, match=f"^{parameter_of(name)}: "):
         read_settings(SubmitSettings)
 
 
@@ -156,7 +163,7 @@ def test_a_scene_that_the_model_would_not_take_is_named_too(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     set_to(monkeypatch, {**SUBMIT, name: value})
-    with pytest.raises(ValidationError, match=name.removeprefix("SCENE_").lower()):
+    with pytest.raises(SettingError, match=f"^{parameter_of(name)}: "):
         read_settings(SubmitSettings).scene()
 
 
@@ -169,15 +176,17 @@ def test_settings_do_not_change_and_are_read_on_call(monkeypatch: pytest.MonkeyP
     assert read_settings(Settings).segmind_base_url == "https://other.test"
 
 
-# -- what every function reads, for the one that reads no more --
+# -- what the status check reads, which loads no models --
+
+CHECK = {**COMMON, "LATE_SECONDS": "900", "DEADLINE_SECONDS": "3000"}
 
 
-def test_where_segmind_is_is_read_without_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in COMMON.items():
-        monkeypatch.setenv(name, value)
-    read, settings = read_segmind_settings(), read_settings(Settings)
+def test_the_status_check_has_settings_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_to(monkeypatch, CHECK)
+    read, settings = read_check_settings(), read_settings(Settings)
     assert read.segmind_base_url == settings.segmind_base_url
     assert read.api_key_secret_arn == settings.api_key_secret_arn
+    assert (read.late_after, read.deadline) == (timedelta(minutes=15), timedelta(minutes=50))
 
 
 @pytest.mark.parametrize(
@@ -185,18 +194,18 @@ def test_where_segmind_is_is_read_without_a_model(monkeypatch: pytest.MonkeyPatc
     [
         ("API_KEY_SECRET_ARN", ""),
         *(("SEGMIND_BASE_URL", url) for url in ("", "ftp://segmind.test", "https:// ")),
+        *((name, value) for name in ("LATE_SECONDS", "DEADLINE_SECONDS") for value in ("", "0", "-1", "1e3")),
     ],
 )
 def test_a_wrong_one_fails_with_its_name_there_too(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
-    for variable, right in COMMON.items():
-        monkeypatch.setenv(variable, right)
-    monkeypatch.setenv(name, value)
-    with pytest.raises(SettingError, match=name):
-        read_segmind_settings()
-    with pytest.raises(ValidationError, match=name):
-        read_settings(Settings)
+    set_to(monkeypatch, {**CHECK, name: value})
+    with pytest.raises(SettingError, match=f"^{parameter_of(name)} "):
+        read_check_settings()
+    if name in COMMON:
+        with pytest.raises(SettingError, match=f"^{parameter_of(name)}: "):
+            read_settings(Settings)
 
 
 def test_the_status_check_imports_no_model(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,13 +16,15 @@ import pytest
 import yaml
 
 from packshot import downloads, segmind
+from packshot.check_settings import parameter_of
 from packshot.events import SOURCE
 from packshot.finalizing import FETCHES
 from packshot.job_table import LEASE
-from packshot.photo_store import URL_LIFETIME_SECONDS
-from packshot.polling import DEADLINE
+from packshot.photo_store import URL_MARGIN
+from packshot.polling import SLOW_CADENCE_SECONDS
 from packshot.scene import ASPECT_RATIOS, IMAGE_FORMATS, MAX_SEED, Scene
 from packshot.settings import FinalizeSettings, Settings, SubmitSettings, SweepSettings
+from tests.unit.fakes import DEADLINE, LATE_AFTER
 
 ROOT = Path(__file__).parents[2]
 
@@ -112,10 +114,18 @@ def test_every_time_out_is_longer_than_what_it_waits_for() -> None:
 
 def test_the_workflows_deadline_is_the_codes() -> None:
     substitutions = RESOURCES["Workflow"]["Properties"]["DefinitionSubstitutions"]
-    assert substitutions["DeadlineSeconds"] == {"Fn::FindInMap": ["Bounds", "Workflow", "DeadlineSeconds"]}
-    deadline_seconds = int(TEMPLATE["Mappings"]["Bounds"]["Workflow"]["DeadlineSeconds"])
-    assert deadline_seconds == DEADLINE.total_seconds() == 50 * 60
-    assert deadline_seconds + 600 == URL_LIFETIME_SECONDS
+    assert substitutions["DeadlineSeconds"] == {"Ref": "DeadlineSeconds"}
+    for function in ("SubmitFunction", "CheckStatusFunction", "FinalizeFunction"):
+        assert environment(function)["DEADLINE_SECONDS"] == {"Ref": "DeadlineSeconds"}
+    assert PARAMETERS["DeadlineSeconds"]["Default"] == DEADLINE.total_seconds()
+
+
+def test_every_deadline_that_can_be_chosen_is_before_segmind_forgets_and_after_the_warning() -> None:
+    longest, hour = PARAMETERS["DeadlineSeconds"]["MaxValue"], 60 * 60
+    assert longest + SLOW_CADENCE_SECONDS < hour
+    assert longest + URL_MARGIN.total_seconds() <= hour
+    assert PARAMETERS["LateSeconds"]["MaxValue"] <= PARAMETERS["DeadlineSeconds"]["MinValue"]
+    assert PARAMETERS["LateSeconds"]["Default"] == LATE_AFTER.total_seconds()
 
 
 def test_the_deadline_is_a_choice_and_no_time_out() -> None:
@@ -159,11 +169,29 @@ def test_every_function_is_looked_at() -> None:
     assert set(FUNCTIONS) == set(SETTINGS)
 
 
+# Read without pydantic.
+CHECK_STATUS_ALONE = {"LATE_SECONDS", "DEADLINE_SECONDS"}
+
+
 @pytest.mark.parametrize("function", SETTINGS)
 def test_a_function_has_every_variable_that_it_reads_and_none_besides(function: str) -> None:
     wanted = {field.alias for field in SETTINGS[function].model_fields.values()}
+    if function == "CheckStatusFunction":
+        wanted |= CHECK_STATUS_ALONE
     assert set(environment(function)) - POWERTOOLS == wanted
     assert set(environment(function)) >= POWERTOOLS
+
+
+@pytest.mark.parametrize("function", SETTINGS)
+def test_what_is_wrong_with_a_variable_can_be_told_by_its_parameters_name(function: str) -> None:
+    of_parameters = {
+        name: value["Ref"]
+        for name, value in environment(function).items()
+        if isinstance(value, dict) and value.get("Ref") in PARAMETERS
+    }
+    assert {parameter_of(name): ref for name, ref in of_parameters.items()} == {
+        ref: ref for ref in of_parameters.values()
+    }
 
 
 def of_plan(value: Any) -> str | None:
@@ -223,6 +251,7 @@ def test_the_outputs_are_those_that_others_rely_on() -> None:
         "WorkflowArn",
         "EventBusName",
         "EventArchiveArn",
+        "AlarmTopicArn",
         "ApiKeySecretArn",
         "UploaderPolicyArn",
         "ImageReaderPolicyArn",
@@ -231,7 +260,9 @@ def test_the_outputs_are_those_that_others_rely_on() -> None:
 
 def test_our_events_are_archived_for_whoever_asks_for_it() -> None:
     archive = RESOURCES["EventArchive"]
-    assert archive["Properties"]["SourceArn"] == {"Fn::GetAtt": ["EventBus", "Arn"]}
+    own, existing = archive["Properties"]["SourceArn"]["Fn::If"][1:]
+    assert own == {"Fn::GetAtt": ["EventBus", "Arn"]}
+    assert existing["Fn::Sub"].endswith("event-bus/${ExistingEventBusName}")
     assert archive["Properties"]["EventPattern"] == {"source": [SOURCE]}
     assert archive["Properties"]["RetentionDays"] == {"Ref": "ArchiveEventDays"}
     assert archive["Condition"] == TEMPLATE["Outputs"]["EventArchiveArn"]["Condition"]
@@ -264,6 +295,7 @@ def assert_allows_something_of_this_stack(statement: dict[str, Any]) -> None:
 ALLOWED = {
     "SubmitFunction": {
         "s3:GetObject",
+        "s3:GetBucketVersioning",
         "s3:GetObjectVersion",
         "s3:ListBucket",
         "s3:PutObject",

@@ -9,8 +9,6 @@ from typing import Any
 
 from packshot import segmind_answers as answers
 from packshot.polling import (
-    DEADLINE,
-    LATE_AFTER,
     UNKNOWN_BELIEVED_AFTER,
     UNKNOWNS_BELIEVED,
     next_wait_seconds,
@@ -27,6 +25,7 @@ class Checker:
     segmind: SegmindClient
     now: Callable[[], datetime]
     sleep: Callable[[float], None]
+    deadline: timedelta
 
     def check(self, state: WorkflowState) -> WorkflowState:
         """Ask until it is over, or as long as a visit takes.
@@ -47,7 +46,7 @@ class Checker:
     def _look(self, state: WorkflowState) -> tuple[WorkflowState, datetime | None]:
         """Ask once; and when the API wants to be asked again, if it says so."""
         age = self.now() - state.submitted_at
-        if age >= DEADLINE:
+        if age >= self.deadline:
             # Not asked: an answer that kills this function each time would keep the request from its end.
             return _looked(state, age, finished=True, wait_seconds=next_wait_seconds(age)), None
         try:
@@ -66,7 +65,7 @@ class Checker:
         wait_seconds, retry_at = next_wait_seconds(age), None
         if isinstance(outcome, answers.TryLater) and outcome.retry_at:
             # Never past the deadline: the record of a request that is paid lives hardly longer than that.
-            retry_at = min(outcome.retry_at, state.submitted_at + DEADLINE)
+            retry_at = min(outcome.retry_at, state.submitted_at + self.deadline)
             wait_seconds = max(wait_seconds, int((retry_at - self.now()).total_seconds()) + 1)
         looked = _looked(state, age, finished=finished, wait_seconds=wait_seconds, unknowns=unknowns)
         return looked, retry_at
@@ -76,7 +75,7 @@ def _looked(state: WorkflowState, age: timedelta, **seen: Any) -> WorkflowState:
     return replace(state, age_seconds=int(age.total_seconds()), **seen)
 
 
-def is_first_late_look(before: WorkflowState, after: WorkflowState) -> bool:
+def is_first_late_look(before: WorkflowState, after: WorkflowState, late_after: timedelta) -> bool:
     """Whether the look between them was the first that found the request late, and not at its end."""
-    late_seconds = LATE_AFTER.total_seconds()
+    late_seconds = late_after.total_seconds()
     return not after.finished and before.age_seconds < late_seconds <= after.age_seconds

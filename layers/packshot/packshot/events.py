@@ -282,7 +282,7 @@ def _detail(job: Job, event_id: str) -> Detail:
 def _event_id(job: Job) -> str:
     """The fact is that this attempt of this job entered this state, with this image if it has one."""
     image = [job.image.key, job.image.version_id] if job.image else []
-    person = [PERSON_DECIDES] if job.stands_still and job.state is JobState.UNCERTAIN else []
+    person = [PERSON_DECIDES] if job.waits_for_a_person else []
     return _id([job.job_id, job.attempt, job.state, *image, *person])
 
 

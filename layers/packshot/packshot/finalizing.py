@@ -17,7 +17,7 @@ from packshot.image_store import ImageStore, Newer
 from packshot.job import ENDINGS, NEWER_PHOTO, Job, JobState, Reason
 from packshot.job_table import JobTable, Unmoved
 from packshot.pictures import NotAPicture, Picture, read_picture
-from packshot.polling import DEADLINE, OUTPUT_KEPT
+from packshot.polling import OUTPUT_KEPT
 from packshot.segmind import NoApiKeyError, SegmindClient
 from packshot.settings import OnExpiredResult
 
@@ -59,6 +59,7 @@ class Finalizer:
     images: ImageStore
     announcer: Announcer
     history: RequestHistory
+    deadline: timedelta
     on_expired_result: OnExpiredResult
     now: Callable[[], datetime]
 
@@ -207,12 +208,12 @@ class Finalizer:
             raise NotFinishedError(message)
         if job.output_url is not None:
             return self._complete(job, answers.Output(url=job.output_url))
-        minutes = int(DEADLINE.total_seconds() // 60)
+        minutes = int(self.deadline.total_seconds() // 60)
         words = f"no ending within {minutes} minutes; last: {message}"
         return self._end(job, JobState.FAILED, error=Reason(code="DeadlinePassed", message=words))
 
     def _is_past_deadline(self, job: Job) -> bool:
-        return job.submitted_at is not None and self.now() - job.submitted_at >= DEADLINE
+        return job.submitted_at is not None and self.now() - job.submitted_at >= self.deadline
 
     def _end(self, job: Job, ending: JobState, **changes: Any) -> Job:
         moved = self.table.move(job, ending, **changes)

@@ -6,6 +6,7 @@ Publishing is compare-and-swap: it is put where nothing stands, or in the place 
 from __future__ import annotations
 
 import hashlib
+import os
 import tempfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
@@ -13,6 +14,7 @@ from urllib.parse import quote
 
 from botocore.exceptions import ClientError
 
+from packshot.check_settings import SettingError
 from packshot.job import Image, Job
 from packshot.model import MODEL
 from packshot.photo import comparable_sequencer
@@ -48,6 +50,16 @@ class ImageStore:
     bucket: str
     cache_control: str | None
 
+    def check_versions(self) -> None:
+        """Raise SettingError for a bucket that keeps no versions.
+
+        A photo that comes again has its image back from its version, without another request.
+        """
+        if self.client.get_bucket_versioning(Bucket=self.bucket).get("Status") != "Enabled":
+            raise SettingError(
+                f"ExistingOutputBucketName: {self.bucket} keeps no versions: switch its versioning on"
+            )
+
     def publish(self, job: Job, file: BinaryIO, picture: Picture) -> Image | Newer:
         """Make an image the current one where its photo's scene belongs, unless a newer photo's is there.
 
@@ -79,7 +91,7 @@ class ImageStore:
         return self._put(LATE_PREFIX + (job.image_key or ""), job, file, picture)
 
     def republish(self, job: Job, image: Image) -> Image | Newer | None:
-        """Make an image that was made before the current one again; None when someone deleted it.
+        """Make an image that was made before the current one again; None when it is not there any more.
 
         Raises ImageContendedError.
         """
@@ -96,6 +108,9 @@ class ImageStore:
                 raise
             for part in body.iter_chunks(_PART_BYTES):
                 file.write(part)
+            if _sha256(cast("BinaryIO", file)) != image.sha256:
+                # Of a bucket that kept no versions for a while, this is another image.
+                return None
             return self.publish(job, cast("BinaryIO", file), picture)
 
     def _head(self, key: str) -> Any:
@@ -121,20 +136,23 @@ class ImageStore:
         return self._image(key, answer.get("VersionId"), file, picture)
 
     def _image(self, key: str, version_id: str | None, file: BinaryIO, picture: Picture) -> Image:
-        file.seek(0)
-        digest = hashlib.sha256()
-        for part in iter(lambda: file.read(_PART_BYTES), b""):
-            digest.update(part)
+        sha256 = _sha256(file)
         return Image(
             bucket=self.bucket,
             key=key,
             version_id=version_id,
-            bytes=file.tell(),
-            sha256=digest.hexdigest(),
+            bytes=file.seek(0, os.SEEK_END),
+            sha256=sha256,
             content_type=CONTENT_TYPES[picture.format],
             width=picture.width,
             height=picture.height,
         )
+
+
+def _sha256(file: BinaryIO) -> str:
+    """Of the whole file, which is read to its end."""
+    file.seek(0)
+    return hashlib.file_digest(cast("Any", file), "sha256").hexdigest()
 
 
 _FORMATS = {content_type: image_format for image_format, content_type in CONTENT_TYPES.items()}

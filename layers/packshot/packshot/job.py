@@ -146,6 +146,11 @@ class Job(BaseModel):
         return self.state in ENDINGS or (self.error is not None and self.error.code == PERSON_DECIDES)
 
     @property
+    def waits_for_a_person(self) -> bool:
+        """Whether the answers to its submits were lost too often."""
+        return self.state is JobState.UNCERTAIN and self.stands_still
+
+    @property
     def marker(self) -> str:
         """What tells this attempt from all others in the requests that Segmind remembers."""
         return f"packshot-{self.job_id}-{self.attempt}"

@@ -7,6 +7,7 @@ import hashlib
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -14,15 +15,14 @@ from botocore.exceptions import ClientError
 from packshot.job import Reason
 from packshot.photo import Photo
 from packshot.pictures import NotAPicture, read_picture
-from packshot.polling import DEADLINE
 from packshot.settings import ImageTransfer
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef
 
-# As long as Segmind may take to fetch it, and some more.
-URL_LIFETIME_SECONDS = int(DEADLINE.total_seconds()) + 600
+# How long a presigned URL outlives the deadline: Segmind may fetch the photo late.
+URL_MARGIN = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,13 @@ _CHANGED = {"PreconditionFailed", "412"}
 class PhotoStore:
     """The input bucket, read only."""
 
-    def __init__(self, client: S3Client, image_transfer: ImageTransfer, max_photo_bytes: int) -> None:
+    def __init__(
+        self, client: S3Client, image_transfer: ImageTransfer, max_photo_bytes: int, deadline: timedelta
+    ) -> None:
         self._client = client
         self._image_transfer = image_transfer
         self._max_photo_bytes = max_photo_bytes
+        self._url_lifetime = deadline + URL_MARGIN
 
     def read(self, found: Photo) -> ReadPhoto | Unusable | Overwritten:
         """Read and judge an uploaded photo with one GET. Raises ClientError where a retry may help."""
@@ -95,7 +98,7 @@ class PhotoStore:
         if photo.version_id:
             parameters["VersionId"] = photo.version_id
         return self._client.generate_presigned_url(
-            "get_object", Params=parameters, ExpiresIn=URL_LIFETIME_SECONDS
+            "get_object", Params=parameters, ExpiresIn=int(self._url_lifetime.total_seconds())
         )
 
     def _get(self, photo: Photo) -> GetObjectOutputTypeDef | Unusable | Overwritten:

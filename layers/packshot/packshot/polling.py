@@ -38,12 +38,6 @@ VISIT_PAUSE_SECONDS = 1
 SLOW_AFTER_SECONDS = 5 * 60
 SLOW_CADENCE_SECONDS = 15
 
-# Forty times the usual: told of once, while there is time for a person to look.
-LATE_AFTER = timedelta(minutes=15)
-
-# A request cannot be cancelled and will be paid: giving up early saves nothing. Its record lives one hour.
-DEADLINE = timedelta(minutes=50)
-
 # Segmind keeps the file of an image as long, and forgets the request after an hour.
 OUTPUT_KEPT = timedelta(days=7)
 

@@ -1,25 +1,31 @@
 """The settings of each function, read from its environment in this one place, on call.
 
-A missing or wrong value fails with the name of the variable.
+A missing or wrong value fails with the name of its parameter. CheckStatusFunction's are in `check_settings`.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from typing import Annotated, Literal, TypeVar
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from packshot.check_settings import BASE_URL_PATTERN, SettingError, parameter_of
 from packshot.gate import Pace
 from packshot.paths import DEFAULT_PATH_TEMPLATE, checked_template
 from packshot.scene import Scene
-from packshot.segmind_settings import BASE_URL_PATTERN
 from packshot.staging import Root, stack_values
 
 
 def _blank_is_nothing(value: str | None) -> str | None:
     return value or None
+
+
+def _seconds(value: str) -> timedelta:
+    return timedelta(seconds=int(value))
 
 
 def _comma_separated(value: str | frozenset[str]) -> frozenset[str]:
@@ -41,6 +47,12 @@ SkuPattern = Annotated[re.Pattern[str] | None, BeforeValidator(_pattern)]
 ImageTransfer = Literal["url", "inline"]
 OnUncertainSubmit = Literal["resubmit", "person"]
 OnExpiredResult = Literal["fail", "resubmit"]
+# Segmind forgets a request after an hour.
+Deadline = Annotated[
+    timedelta,
+    Field(alias="DEADLINE_SECONDS", gt=timedelta(), lt=timedelta(hours=1)),
+    BeforeValidator(_seconds),
+]
 OptionalText = Annotated[str | None, BeforeValidator(_blank_is_nothing)]
 
 
@@ -53,7 +65,7 @@ class Settings(BaseModel):
     segmind_base_url: Annotated[str, Field(alias="SEGMIND_BASE_URL", pattern=BASE_URL_PATTERN)]
 
 
-AnySettings = TypeVar("AnySettings", bound=Settings)
+AnySettings = TypeVar("AnySettings", bound=BaseModel)
 
 
 class GateSettings(Settings):
@@ -101,14 +113,16 @@ class SceneSettings(BaseModel):
     scene_lora_3_url: Annotated[OptionalText, Field(alias="SCENE_LORA_3_URL")] = None
 
     def scene(self) -> Scene:
-        """The stack's scene, which every photo starts from."""
+        """The stack's scene, which every photo starts from. Raises SettingError."""
         prefix = "scene_"
-        return Scene.model_validate(
-            {name.removeprefix(prefix): value for name, value in self if name.startswith(prefix)}
-        )
+        values = {name.removeprefix(prefix): value for name, value in self if name.startswith(prefix)}
+        try:
+            return Scene.model_validate(values)
+        except ValidationError as error:
+            raise _setting_error(error, prefix) from None
 
     def root(self) -> Root:
-        """The same, as what scenes files and metadata change."""
+        """The same, as what scenes files and metadata change. Raises SettingError."""
         return Root(stack_values(self.scene()), self.max_jobs_per_photo, self.photo_prefix)
 
 
@@ -118,6 +132,7 @@ class SubmitSettings(GateSettings, SceneSettings):
     settle_seconds: Annotated[int, Field(alias="SETTLE_SECONDS", ge=0)] = 0
     upload_queue_url: Annotated[str, Field(alias="UPLOAD_QUEUE_URL", min_length=1)]
     workflow_arn: Annotated[str, Field(alias="WORKFLOW_ARN", min_length=1)]
+    deadline: Deadline
     output_bucket_name: Annotated[str, Field(alias="OUTPUT_BUCKET_NAME", min_length=1)]
     image_cache_control: Annotated[OptionalText, Field(alias="IMAGE_CACHE_CONTROL")] = None
     max_submits_per_job: Annotated[int, Field(alias="MAX_SUBMITS_PER_JOB", ge=1)]
@@ -135,6 +150,7 @@ class FinalizeSettings(Settings):
     output_hosts: Annotated[frozenset[str], BeforeValidator(_comma_separated), Field(alias="OUTPUT_HOSTS")]
     max_image_bytes: Annotated[int, Field(alias="MAX_IMAGE_BYTES", gt=0)]
     image_cache_control: Annotated[OptionalText, Field(alias="IMAGE_CACHE_CONTROL")] = None
+    deadline: Deadline
     on_expired_result: Annotated[OnExpiredResult, Field(alias="ON_EXPIRED_RESULT")] = "fail"
     history_url: Annotated[OptionalText, Field(alias="HISTORY_URL")] = None
 
@@ -146,5 +162,18 @@ class SweepSettings(GateSettings):
 
 
 def read_settings(kind: type[AnySettings]) -> AnySettings:
-    """Read one function's settings. Raises pydantic's ValidationError, which names the variable."""
-    return kind.model_validate(dict(os.environ))
+    """Read one function's settings from the environment. Raises SettingError."""
+    return settings_of(kind, os.environ)
+
+
+def settings_of(kind: type[AnySettings], variables: Mapping[str, str]) -> AnySettings:
+    """Settings of one kind, by the names of their variables. Raises SettingError."""
+    try:
+        return kind.model_validate(dict(variables))
+    except ValidationError as error:
+        raise _setting_error(error) from None
+
+
+def _setting_error(error: ValidationError, prefix: str = "") -> SettingError:
+    problem: Any = error.errors(include_url=False)[0]
+    return SettingError(f"{parameter_of(prefix + str(problem['loc'][0]))}: {problem['msg']}")
