@@ -41,11 +41,14 @@ demo: setup ## see photos become scenes on this machine: no account, no key
 demo-live: setup ## the same against Segmind: SEGMIND_API_KEY=... make demo-live PHOTOS=folder/
 	@.venv/bin/packshot demo --live --photos "$(PHOTOS)" $(if $(YES),--yes)
 
-test: setup-check ## every test that needs no account: unit, contract, simulation, and integration in the local cloud
-	.venv/bin/pytest -n 2 --dist loadfile tests/unit tests/contract tests/simulation/test_promises.py tests/simulation/test_schedules.py tests/integration
+test: setup-check setup-sam ## every test that needs no account: unit, contract, simulation, and integration in the local cloud
+	.venv/bin/pytest -n 2 --dist loadfile tests/deployment tests/unit tests/contract tests/simulation/test_promises.py tests/simulation/test_schedules.py tests/integration
 
 test-unit: setup-check ## the fast tests alone
 	.venv/bin/pytest tests/unit
+
+test-deployment: setup-check setup-sam ## the third step of the README in the local cloud: build, deploy, smoke, update while it works
+	.venv/bin/pytest tests/deployment
 
 drill-simulation: setup-check ## 10,000 simulated schedules of faults, and the mistakes that they have to find
 	SIMULATION_SCHEDULES="$${SIMULATION_SCHEDULES:-10000}" .venv/bin/pytest -n 2 --dist load tests/simulation
@@ -103,8 +106,9 @@ destroy: setup ## delete a stack with all photos, images and records in it: STAC
 schema: setup ## write the schemas and the examples again (scenes files, manifests, events), after a change to their models
 	.venv/bin/python -m packshot_cli.schemas
 
-release-schemas: schema ## with a release: from now on, what consumers know is today's schemas
+release: schema ## with a release: from now on, consumers know today's schemas, and accounts hold today's template
 	cp events/schemas/*.schema.json tests/contract/released/
+	cp template.yaml workflow.asl.yaml tests/deployment/released/
 
 lock: ## compile the pinned files again; UPGRADE=--upgrade takes the newest versions
 	@sh requirements/install .venv-lock requirements/lock.txt
@@ -130,4 +134,4 @@ setup-checkov: setup
 setup-sam: setup
 	@sh requirements/install .venv-sam requirements/sam.txt
 
-.PHONY: help setup demo demo-live test test-unit test-live bench grants drill drill-simulation drill-cloud check audit build deploy smoke destroy schema release-schemas lock clean setup-check setup-checkov setup-sam
+.PHONY: help setup demo demo-live test test-unit test-deployment test-live bench grants drill drill-simulation drill-cloud check audit build deploy smoke destroy schema release lock clean setup-check setup-checkov setup-sam

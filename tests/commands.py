@@ -12,11 +12,21 @@ from packshot_cli.local_cloud import LocalCloud
 OWNER = ("test", "test")
 
 
+def aws_environment(cloud: LocalCloud, credentials: tuple[str, str] = OWNER) -> dict[str, str]:
+    """What makes an SDK or a CLI of AWS find this cloud, and nothing of the caller's."""
+    access_key_id, secret_access_key = credentials
+    return {
+        "AWS_ENDPOINT_URL": cloud.endpoint_url,
+        "AWS_DEFAULT_REGION": cloud.region,
+        "AWS_ACCESS_KEY_ID": access_key_id,
+        "AWS_SECRET_ACCESS_KEY": secret_access_key,
+    }
+
+
 def packshot_command(
     cloud: LocalCloud, *arguments: str, credentials: tuple[str, str] = OWNER, **environment: str
 ) -> subprocess.CompletedProcess[str]:
     """Run one to its end, without a terminal."""
-    access_key_id, secret_access_key = credentials
     return subprocess.run(
         [sys.executable, "-m", "packshot_cli", *arguments],
         stdin=subprocess.DEVNULL,
@@ -26,10 +36,7 @@ def packshot_command(
         timeout=100,
         env={
             **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
-            "AWS_ENDPOINT_URL": cloud.endpoint_url,
-            "AWS_DEFAULT_REGION": cloud.region,
-            "AWS_ACCESS_KEY_ID": access_key_id,
-            "AWS_SECRET_ACCESS_KEY": secret_access_key,
+            **aws_environment(cloud, credentials),
             **environment,
         },
     )

@@ -58,7 +58,7 @@ def granted(functions: Mapping[str, Any]) -> set[Grant]:
         Grant(function, action, _named(resource))
         for function, properties in functions.items()
         for policy in properties["Policies"]
-        for statement in map(_chosen, policy["Statement"])
+        for statement in map(chosen, policy["Statement"])
         for action in _many(statement["Action"])
         for resource in _many(statement["Resource"])
     }
@@ -94,9 +94,13 @@ def _asked(request: AwsRequest, buckets: Mapping[str, str]) -> Iterator[tuple[st
             yield f"{service}:{request.operation}", _ONE_RESOURCE[service]
 
 
-def _chosen(statement: Any) -> Any:
-    """A statement that is there by a condition, as if the condition held."""
-    return statement["Fn::If"][1] if "Fn::If" in statement else statement
+def chosen(statement: Any) -> Any:
+    """A statement that is there by a condition, as if it was there."""
+    if "Fn::If" not in statement:
+        return statement
+    _condition, *choices = statement["Fn::If"]
+    (chosen,) = (choice for choice in choices if choice != {"Ref": "AWS::NoValue"})
+    return chosen
 
 
 def _named(resource: Any) -> str:

@@ -1,7 +1,8 @@
 """The template's policies as AWS would see them, for a linter that reads no CloudFormation.
 
 `python -m tests.policies FOLDER` writes a file for each statement, so that one can be passed over alone.
-Every choice is made as in a stack that has all there is: buckets, a secret and a key.
+Every choice is made as in a stack that has all there is, buckets, a secret and a key; and what only
+something of the owner's calls for is there too.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ KNOWN = {
     "AWS::StackId": "arn:aws:cloudformation:eu-west-1:123456789012:stack/packshot/0a1b2c3d",
     "KmsKeyArn": "arn:aws:kms:eu-west-1:123456789012:key/0a1b2c3d-0a1b-0a1b-0a1b-0a1b2c3d4e5f",
     "PhotoPrefix": "photos/",
+    "ExistingOutputBucketName": "images-of-yours",
 }
 
 
@@ -63,6 +65,8 @@ def resolved(value: Any, template: dict[str, Any]) -> Any:
             return _reference(name, template)
         case {"Fn::GetAtt": [str(name), str(attribute)]}:
             return _attribute(name, attribute, template)
+        case {"Fn::If": [_, {"Ref": "AWS::NoValue"}, otherwise]}:
+            return resolved(otherwise, template)
         case {"Fn::If": [_, then, _]}:
             return resolved(then, template)
         case {"Fn::Sub": [str(text), dict(given)]}:

@@ -59,7 +59,8 @@ def submitter() -> Submitter:
     photos = PhotoStore(s3, settings.image_transfer, settings.max_photo_bytes, settings.deadline)
     announcer = Announcer(bus, table, ManifestStore(s3, settings.output_bucket_name))
     images = ImageStore(s3, settings.output_bucket_name, settings.image_cache_control)
-    images.check_versions()
+    if settings.existing_output_bucket_name:
+        images.check_versions()
     return Submitter(
         planner=Planner(
             photos=photos,

@@ -21,7 +21,7 @@ from packshot.segmind import SegmindClient
 from packshot.settings import SweepSettings, read_settings
 from packshot.sweeping import Sweeper
 from packshot.upload_queue import UploadQueue
-from packshot.workflow import job_of_execution
+from packshot.workflow import attempt_of_execution
 
 logger = Logger()
 metrics = Metrics()
@@ -52,9 +52,12 @@ def sweeper() -> Sweeper:
 @logger.inject_lambda_context(clear_state=True)
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     if event.get("source") == "aws.states":
-        job_id = job_of_execution(event["detail"]["name"])
-        logger.warning("an execution died", extra={"job_id": job_id, "status": event["detail"]["status"]})
-        sweeper().wake(job_id)
+        job_id, attempt = attempt_of_execution(event["detail"]["name"])
+        logger.warning(
+            "an execution died",
+            extra={"job_id": job_id, "attempt": attempt, "status": event["detail"]["status"]},
+        )
+        sweeper().wake(job_id, attempt)
         return {"queued": 1}
     queued = sweeper().sweep()
     metrics.add_metric(name="JobsQueuedAgain", unit=MetricUnit.Count, value=queued)

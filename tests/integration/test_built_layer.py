@@ -105,3 +105,27 @@ def test_the_services_that_are_called_are_described(built: Built) -> None:
 def test_it_is_small(built: Built) -> None:
     size_bytes = sum(path.stat().st_size for path in built.folder.rglob("*") if path.is_file())
     assert size_bytes < 60_000_000
+
+
+def test_every_handler_imports_with_the_layers_own_packages_and_no_others(tmp_path: Path) -> None:
+    """With Lambda's Python, where there is one: arm64 does not run here, but the pins are the same."""
+    python = find_python()
+    layer = tmp_path / "layer"
+    build = {"PLATFORMS": ""} if python else {"HOST_LAYER": "1"}
+    subprocess.run(
+        ["make", "build-PackshotLayer", *(f"{name}={value}" for name, value in build.items())],
+        cwd=ROOT / "layers/packshot",
+        env={**os.environ, "ARTIFACTS_DIR": str(layer), "PYTHON": sys.executable},
+        capture_output=True,
+        check=True,
+    )
+    handlers = sorted((ROOT / "functions").glob("*/app.py"))
+    assert len(handlers) == 4
+    for handler in handlers:
+        program = "import sys; sys.path[:0] = sys.argv[1:]; import app"
+        # Without this machine's site-packages, and without its environment.
+        subprocess.run(
+            [python or sys.executable, "-I", "-S", "-B", "-c", program, handler.parent, layer / "python"],
+            env={},
+            check=True,
+        )

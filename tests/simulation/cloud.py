@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from packshot.check_settings import DEADLINE
 from packshot.http_session import NoRedirectSession
 from packshot.job import Job, Reason
 from packshot.photo import Photo
@@ -19,7 +20,7 @@ from packshot.polling import FIRST_WAIT_SECONDS, Polling
 from packshot.redriving import LeaveAlone, step_for
 from packshot.scenes_file import SCENES_FILE
 from packshot.submitting import LeaseHeldError
-from packshot.workflow import WorkflowState, job_of_execution
+from packshot.workflow import WorkflowState, attempt_of_execution
 from tests.simulation.bounds import (
     CHECK_TIMEOUT,
     FINALIZE_TIMEOUT,
@@ -33,7 +34,7 @@ from tests.simulation.bounds import (
 from tests.simulation.processes import Fate, Process, Seams
 from tests.simulation.promises import Watch
 from tests.simulation.segmind_ledger import DOWNLOADS, FINE, HOST, Downloads, Request, SegmindLedger
-from tests.unit.fakes import DEADLINE, FakePhotoStore, World
+from tests.unit.fakes import FakePhotoStore, World
 
 # Two names of one image path among them.
 KEYS = ("shoes/red.jpg", "shoes/red.png", "bag.jpg")
@@ -342,8 +343,10 @@ class Cloud(World):
         self.tell(f"execution {execution.name[:6]}{execution.name[32:]} dies")
         self._close(execution)
         if reported:
-            job_id = job_of_execution(execution.name)
-            self.start("wake", lambda: self.sweeper.wake(job_id), SWEEP_TIMEOUT, _forget, 0, Fate.RUN)
+            job_id, attempt = attempt_of_execution(execution.name)
+            self.start(
+                "wake", lambda: self.sweeper.wake(job_id, attempt), SWEEP_TIMEOUT, _forget, 0, Fate.RUN
+            )
 
     # -- the sweep --
 

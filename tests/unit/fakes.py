@@ -18,6 +18,7 @@ from PIL import Image as Pillow
 
 from packshot import segmind_answers as answers
 from packshot.announcing import Announcer
+from packshot.check_settings import DEADLINE
 from packshot.checking import Checker
 from packshot.downloads import Downloader
 from packshot.event_bus import EventBus, EventNotTakenError
@@ -65,9 +66,6 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 START = datetime(2026, 3, 14, 9, 30, tzinfo=UTC)
-# The template's, by default.
-DEADLINE = timedelta(minutes=50)
-LATE_AFTER = timedelta(minutes=15)
 OUTPUT_URL = "https://images.segmind.com/generations/made.webp"
 
 
@@ -479,10 +477,12 @@ class FakeQueue(UploadQueue):
     def __init__(self, outside: Outside) -> None:
         self._outside = outside
         self.sent: list[str] = []
+        self.delays: list[timedelta] = []
         self.uploads: list[Photo] = []
 
-    def send_job(self, job_id: str) -> None:
+    def send_job(self, job_id: str, after: timedelta = timedelta()) -> None:
         self._outside.call(lambda: self.sent.append(job_id))
+        self.delays.append(after)
 
     def send_upload(self, photo: Photo) -> None:
         self._outside.call(lambda: self.uploads.append(UploadMessage.of(photo).photo()))

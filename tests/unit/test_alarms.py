@@ -14,14 +14,14 @@ from functions.check_status import app as check_status
 from functions.submit import app as submit
 from functions.sweep import app as sweep
 from packshot import segmind_answers as answers
-from packshot.check_settings import CheckSettings
+from packshot.check_settings import DEADLINE, LATE_AFTER, CheckSettings
 from packshot.checking import Checker
 from packshot.gate import Notice
 from packshot.gatekeeper import count
 from packshot.job import PERSON_DECIDES, JobState, ParkedCause, Reason
 from packshot.polling import Polling
 from packshot.workflow import WorkflowState
-from tests.unit.fakes import DEADLINE, LATE_AFTER, START, World, a_job
+from tests.unit.fakes import START, World, a_job
 from tests.unit.test_template import KEY, RESOURCES, holds, of_type, refers_to
 
 ALARMS = of_type("AWS::CloudWatch::Alarm")

@@ -25,7 +25,7 @@ from packshot.pictures import Picture
 from packshot.polling import Polling
 from packshot.scene import Scene
 from packshot.upload_queue import UploadQueue
-from packshot.workflow import Workflow, WorkflowState, job_of_execution
+from packshot.workflow import Workflow, WorkflowState, attempt_of_execution
 from tests.unit.aws import a_client, stubbed
 from tests.unit.fakes import START, a_job, a_photo
 
@@ -41,7 +41,9 @@ def test_a_job_message_is_one_that_is_understood() -> None:
     body = f'{{"job_id":"{JOB_ID}"}}'
     with stubbed(QUEUE) as stub:
         stub.add_response("send_message", {}, {"QueueUrl": URL, "MessageBody": body, "DelaySeconds": 0})
+        stub.add_response("send_message", {}, {"QueueUrl": URL, "MessageBody": body, "DelaySeconds": 900})
         UploadQueue(QUEUE, URL).send_job(JOB_ID)
+        UploadQueue(QUEUE, URL).send_job(JOB_ID, timedelta(minutes=15))
     assert parse_message(body) == JobMessage(job_id=JOB_ID)
 
 
@@ -109,7 +111,7 @@ def test_an_execution_that_exists_is_looked_up(status: str, lives: bool) -> None
 
 
 def test_an_execution_tells_whose_it_is() -> None:
-    assert job_of_execution(f"{JOB_ID}-12") == JOB_ID
+    assert attempt_of_execution(f"{JOB_ID}-12") == (JOB_ID, 12)
 
 
 def test_an_execution_that_cannot_be_started_is_told() -> None:

@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from packshot import segmind_answers as answers
+from packshot.check_settings import DEADLINE
 from packshot.polling import SLOW_CADENCE_SECONDS, VISIT_PAUSE_SECONDS, Polling, next_wait_seconds
 from packshot.segmind import NoApiKeyError
 from packshot.workflow import WorkflowState
-from tests.unit.fakes import DEADLINE, START, CrashError, World
+from tests.unit.fakes import START, CrashError, World
 
 STATE = WorkflowState(
     job_id="0123456789abcdef0123456789abcdef",

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from packshot import segmind_answers as answers
+from packshot.check_settings import DEADLINE
 from packshot.downloads import DownloadError, ForbiddenOutputError
 from packshot.event_bus import EventNotTakenError
 from packshot.finalizing import FETCHES, NotFinishedError
@@ -20,7 +21,7 @@ from packshot.job import ENDINGS, Image, Job, JobState, Reason
 from packshot.polling import Polling
 from packshot.scene import Scene
 from packshot.segmind import NoApiKeyError
-from tests.unit.fakes import DEADLINE, OUTPUT_URL, START, CrashError, Outside, World, a_job, picture_bytes
+from tests.unit.fakes import OUTPUT_URL, START, CrashError, Outside, World, a_job, picture_bytes
 
 DONE = answers.Completed(answers.Output(url=OUTPUT_URL), 13.06, 0.0891)
 SECOND = timedelta(seconds=1)

@@ -12,11 +12,11 @@ import pytest
 
 from functions.check_status import app
 from packshot import segmind_answers as answers
-from packshot.check_settings import CheckSettings
+from packshot.check_settings import DEADLINE, LATE_AFTER, CheckSettings
 from packshot.checking import Checker, is_first_late_look
 from packshot.polling import Polling
 from packshot.workflow import WorkflowState
-from tests.unit.fakes import DEADLINE, LATE_AFTER, START, World
+from tests.unit.fakes import START, World
 
 STATE = WorkflowState(
     job_id="0123456789abcdef0123456789abcdef",

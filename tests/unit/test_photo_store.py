@@ -15,11 +15,12 @@ from botocore.response import StreamingBody
 from botocore.stub import Stubber
 
 from packshot.aws import PRESIGNING_CONFIG
+from packshot.check_settings import DEADLINE
 from packshot.photo import Photo
 from packshot.photo_store import Overwritten, PhotoStore, ReadPhoto, Unusable
 from packshot.settings import ImageTransfer
 from tests.unit.aws import a_client, stubbed
-from tests.unit.fakes import DEADLINE, picture_bytes
+from tests.unit.fakes import picture_bytes
 
 CLIENT = a_client("s3", PRESIGNING_CONFIG)
 DATA = picture_bytes("JPEG")

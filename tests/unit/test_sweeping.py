@@ -85,5 +85,16 @@ def test_a_sweep_that_dies_anywhere_loses_nothing(before: frozenset[int], after:
 @pytest.mark.parametrize("state", [JobState.CLAIMED, JobState.SUBMITTED])
 def test_waking_a_job_asks_for_a_look_at_it(world: World, state: JobState) -> None:
     job = world.table.keep(a_job(state))
-    world.sweeper.wake(job.job_id)
+    world.sweeper.wake(job.job_id, 1)
     assert world.queue.sent == [job.job_id]
+
+
+def test_executions_that_die_at_their_start_are_followed_ever_more_seldom(world: World) -> None:
+    """Or a definition that cannot run would be paid for many times a second, by every job."""
+    for attempt in range(1, 101):
+        world.sweeper.wake("1", attempt)
+    at_once, *later = world.queue.delays
+    assert at_once == timedelta()
+    assert later == sorted(later)
+    assert sum(pause < timedelta(minutes=15) for pause in later) < 12
+    assert later[-1] == timedelta(minutes=15), "as long as SQS can hold a message back"

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from packshot import downloads, segmind
-from packshot.check_settings import parameter_of
+from packshot.check_settings import DEADLINE, LATE_AFTER, parameter_of
 from packshot.events import SOURCE
 from packshot.finalizing import FETCHES
 from packshot.job_table import LEASE
@@ -24,7 +24,7 @@ from packshot.photo_store import URL_MARGIN
 from packshot.polling import SLOW_CADENCE_SECONDS
 from packshot.scene import ASPECT_RATIOS, IMAGE_FORMATS, MAX_SEED, Scene
 from packshot.settings import FinalizeSettings, Settings, SubmitSettings, SweepSettings
-from tests.unit.fakes import DEADLINE, LATE_AFTER
+from tests.grants import chosen
 
 ROOT = Path(__file__).parents[2]
 
@@ -68,10 +68,8 @@ def environment(function: str) -> dict[str, Any]:
 
 
 def of_document(policy: dict[str, Any]) -> list[dict[str, Any]]:
-    """The statements of a policy, those too that only a key of the owner's calls for."""
-    return [
-        statement["Fn::If"][1] if "Fn::If" in statement else statement for statement in policy["Statement"]
-    ]
+    """The statements of a policy, those too that only something of the owner's calls for."""
+    return [chosen(statement) for statement in policy["Statement"]]
 
 
 def statements(function: str) -> list[dict[str, Any]]:

@@ -10,6 +10,12 @@ from datetime import timedelta
 BASE_URL_PATTERN = r"^https?://[^\s/]+"
 
 
+# Forty times the usual: told of once, while there is time for a person to look.
+LATE_AFTER = timedelta(minutes=15)
+# A request cannot be cancelled and will be paid: giving up early saves nothing. Its record lives one hour.
+DEADLINE = timedelta(minutes=50)
+
+
 class SettingError(Exception):
     """A setting is missing or wrong; the message begins with the name of its parameter."""
 
@@ -36,17 +42,20 @@ def read_check_settings() -> CheckSettings:
             "SEGMIND_BASE_URL", BASE_URL_PATTERN, "the http or https URL of Segmind's API"
         ),
         api_key_secret_arn=_text("API_KEY_SECRET_ARN", ".", "the ARN of the API key's secret"),
-        late_after=_time("LATE_SECONDS"),
-        deadline=_time("DEADLINE_SECONDS"),
+        late_after=_time("LATE_SECONDS", LATE_AFTER),
+        deadline=_time("DEADLINE_SECONDS", DEADLINE),
     )
 
 
-def _text(variable: str, pattern: str, wanted: str) -> str:
-    value = os.environ.get(variable, "")
+def _text(variable: str, pattern: str, wanted: str, default: str = "") -> str:
+    value = os.environ.get(variable, default)
     if not re.match(pattern, value):
         raise SettingError(f"{parameter_of(variable)} has to be {wanted}")
     return value
 
 
-def _time(variable: str) -> timedelta:
-    return timedelta(seconds=int(_text(variable, r"[1-9][0-9]{0,5}\Z", "a whole number of seconds, over 0")))
+def _time(variable: str, default: timedelta) -> timedelta:
+    seconds = _text(
+        variable, r"[1-9][0-9]{0,5}\Z", "a whole number of seconds, over 0", f"{default.total_seconds():.0f}"
+    )
+    return timedelta(seconds=int(seconds))

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from packshot.check_settings import BASE_URL_PATTERN, SettingError, parameter_of
+from packshot.check_settings import BASE_URL_PATTERN, DEADLINE, SettingError, parameter_of
 from packshot.gate import Pace
 from packshot.paths import DEFAULT_PATH_TEMPLATE, checked_template
 from packshot.scene import Scene
@@ -132,8 +132,9 @@ class SubmitSettings(GateSettings, SceneSettings):
     settle_seconds: Annotated[int, Field(alias="SETTLE_SECONDS", ge=0)] = 0
     upload_queue_url: Annotated[str, Field(alias="UPLOAD_QUEUE_URL", min_length=1)]
     workflow_arn: Annotated[str, Field(alias="WORKFLOW_ARN", min_length=1)]
-    deadline: Deadline
+    deadline: Deadline = DEADLINE
     output_bucket_name: Annotated[str, Field(alias="OUTPUT_BUCKET_NAME", min_length=1)]
+    existing_output_bucket_name: Annotated[OptionalText, Field(alias="EXISTING_OUTPUT_BUCKET_NAME")] = None
     image_cache_control: Annotated[OptionalText, Field(alias="IMAGE_CACHE_CONTROL")] = None
     max_submits_per_job: Annotated[int, Field(alias="MAX_SUBMITS_PER_JOB", ge=1)]
     polls_count: Annotated[bool, Field(alias="POLLS_COUNT")] = False
@@ -150,7 +151,7 @@ class FinalizeSettings(Settings):
     output_hosts: Annotated[frozenset[str], BeforeValidator(_comma_separated), Field(alias="OUTPUT_HOSTS")]
     max_image_bytes: Annotated[int, Field(alias="MAX_IMAGE_BYTES", gt=0)]
     image_cache_control: Annotated[OptionalText, Field(alias="IMAGE_CACHE_CONTROL")] = None
-    deadline: Deadline
+    deadline: Deadline = DEADLINE
     on_expired_result: Annotated[OnExpiredResult, Field(alias="ON_EXPIRED_RESULT")] = "fail"
     history_url: Annotated[OptionalText, Field(alias="HISTORY_URL")] = None
 

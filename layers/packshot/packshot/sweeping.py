@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from packshot.gatekeeper import Gatekeeper
 from packshot.job import ParkedCause
@@ -16,6 +16,10 @@ from packshot.upload_queue import UploadQueue
 
 # Messages a sweep for jobs that are not parked: most of them cost no request.
 MAX_TURNS = 300
+# After the second execution of a job that died, doubled by each that follows.
+WAKE_PAUSE = timedelta(seconds=2)
+# The longest that SQS holds a message back.
+LONGEST_WAKE_PAUSE = timedelta(minutes=15)
 
 
 @dataclass(frozen=True)
@@ -45,9 +49,13 @@ class Sweeper:
                 left -= self._queue(self.table.due(cause, left))
         return queued + parked - left
 
-    def wake(self, job_id: str) -> None:
-        """Queue one job at once."""
-        self.queue.send_job(job_id)
+    def wake(self, job_id: str, attempt: int) -> None:
+        """Queue a job whose execution died: at once, and ever later the more attempts there were.
+
+        What kills each execution at its start would otherwise be paid for many times a second.
+        """
+        pause = WAKE_PAUSE * 2 ** min(attempt - 2, 10) if attempt > 1 else timedelta()
+        self.queue.send_job(job_id, min(pause, LONGEST_WAKE_PAUSE))
 
     def _queue(self, job_ids: Sequence[str]) -> int:
         for job_id in job_ids:

@@ -21,11 +21,12 @@ class UploadQueue:
         self._client = client
         self._url = url
 
-    def send_job(self, job_id: str) -> None:
-        """Ask for a job to be submitted, or to be gone on with from where it stands."""
+    def send_job(self, job_id: str, after: timedelta = timedelta()) -> None:
+        """Ask for a job to be submitted, or to be gone on with from where it stands; 15 min later at most."""
         body = JobMessage(job_id=job_id).model_dump_json()
-        # Or the queue would hold it back as it does an upload.
-        self._client.send_message(QueueUrl=self._url, MessageBody=body, DelaySeconds=0)
+        # Always said, or the queue would hold it back as it does an upload.
+        seconds = int(after.total_seconds())
+        self._client.send_message(QueueUrl=self._url, MessageBody=body, DelaySeconds=seconds)
 
     def send_upload(self, photo: Photo) -> None:
         """Ask for a photo to be planned, as if S3 told of it now."""

@@ -86,7 +86,7 @@ class Workflow:
         return True
 
 
-def job_of_execution(name: str) -> str:
-    """The id of the job that an execution of this name waits for."""
-    job_id, _, _ = name.rpartition("-")
-    return job_id
+def attempt_of_execution(name: str) -> tuple[str, int]:
+    """The id of the job that an execution of this name waits for, and which attempt that is."""
+    job_id, _, attempt = name.rpartition("-")
+    return job_id, int(attempt)
