@@ -50,6 +50,11 @@ test-unit: setup-check ## the fast tests alone
 test-deployment: setup-check setup-sam ## the third step of the README in the local cloud: build, deploy, smoke, update while it works
 	.venv/bin/pytest tests/deployment
 
+test-cdk: setup-check ## the CDK example synthesises (Node.js 20 or newer)
+	@node --version >/dev/null 2>&1 || { echo "packshot: CDK needs Node.js on PATH" >&2; exit 1; }
+	@sh requirements/install .venv-cdk examples/cdk/requirements.txt
+	.venv/bin/pytest tests/cdk
+
 drill-simulation: setup-check ## 10,000 simulated schedules of faults, and the mistakes that they have to find
 	SIMULATION_SCHEDULES="$${SIMULATION_SCHEDULES:-10000}" .venv/bin/pytest -n 2 --dist load tests/simulation
 
@@ -115,6 +120,7 @@ lock: ## compile the pinned files again; UPGRADE=--upgrade takes the newest vers
 	cd requirements && $(COMPILE) --generate-hashes lock.in -o lock.txt
 	cd layers/packshot && ../$(COMPILE) --generate-hashes requirements.in -o requirements.txt
 	cd benchmarks/textbook && ../$(COMPILE) --generate-hashes requirements.in -o requirements.txt
+	cd examples/cdk && ../$(COMPILE) --generate-hashes requirements.in -o requirements.txt
 	cd requirements && $(COMPILE) --generate-hashes local.in -o local.txt
 	cd requirements && $(COMPILE) --generate-hashes check.in -o check.txt
 	cd requirements && $(COMPILE) --generate-hashes checkov.in -o checkov.txt
@@ -122,7 +128,7 @@ lock: ## compile the pinned files again; UPGRADE=--upgrade takes the newest vers
 	cd requirements && $(COMPILE) sam.in -o sam.txt
 
 clean: ## remove what these targets made
-	rm -rf .venv .venv-sam .venv-checkov .venv-audit .venv-lock .aws-sam .packshot .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf .venv .venv-sam .venv-checkov .venv-audit .venv-cdk .venv-lock .aws-sam .packshot .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 setup-check: setup
@@ -134,4 +140,4 @@ setup-checkov: setup
 setup-sam: setup
 	@sh requirements/install .venv-sam requirements/sam.txt
 
-.PHONY: help setup demo demo-live test test-unit test-deployment test-live bench grants drill drill-simulation drill-cloud check audit build deploy smoke destroy schema release lock clean setup-check setup-checkov setup-sam
+.PHONY: help setup demo demo-live test test-unit test-deployment test-cdk test-live bench grants drill drill-simulation drill-cloud check audit build deploy smoke destroy schema release lock clean setup-check setup-checkov setup-sam

@@ -16,7 +16,8 @@ LOCAL = ROOT / "requirements/local.txt"
 CHECK = ROOT / "requirements/check.txt"
 SAM = ROOT / "requirements/sam.txt"
 TEXTBOOK = ROOT / "benchmarks/textbook/requirements.txt"
-LOCKS = sorted([LAYER, TEXTBOOK, *ROOT.glob("requirements/*.txt")])
+CDK = ROOT / "examples/cdk/requirements.txt"
+LOCKS = sorted([LAYER, TEXTBOOK, CDK, *ROOT.glob("requirements/*.txt")])
 
 every_lock = pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: str(lock.relative_to(ROOT)))
 
