@@ -62,10 +62,13 @@ test-live: setup-check ## the real API, with a key: SEGMIND_API_KEY=... make tes
 	@test -n "$$SEGMIND_API_KEY" || { echo "SEGMIND_API_KEY is not set: this test needs a key from Segmind" >&2; exit 1; }
 	.venv/bin/pytest tests/live
 
-drill: drill-simulation drill-cloud ## the promises under deaths, faults and repetitions: SEED=... PHOTOS=60 (a quarter of an hour)
+drill: drill-simulation drill-cloud drill-grants ## the promises under deaths, faults and repetitions: SEED=... PHOTOS=60 (half an hour)
 
 drill-cloud: setup-check ## the half of it in the local cloud; FULL=1 takes the template's own times (half an hour)
 	.venv/bin/python -m tests.drill $(if $(SEED),--seed $(SEED)) $(if $(PHOTOS),--photos $(PHOTOS)) $(if $(FULL),--full)
+
+drill-grants: setup-check ## each permission taken away in turn: the test that needs it has to fail (ten minutes)
+	.venv/bin/pytest -n 2 --dist load tests/drill/test_statements.py
 
 bench: setup-check ## speed and cost beside the textbook loop and the SDK, into docs/benchmarks.md (a quarter of an hour)
 	.venv/bin/python -m benchmarks
@@ -105,6 +108,9 @@ deploy: build ## deploy to your AWS account; asks before it changes anything
 smoke: setup ## one photo through a deployed stack, looked at and cleaned up (pays for one image): STACK=...
 	.venv/bin/packshot smoke $(if $(STACK),--stack "$(STACK)") $(if $(YES),--yes)
 
+probe: setup ## ask Segmind what nobody knows without a key, up to 36 cents: SEGMIND_API_KEY=... make probe (HISTORY_URL=...)
+	@.venv/bin/packshot probe $(if $(HISTORY_URL),--history-url "$(HISTORY_URL)") $(if $(YES),--yes)
+
 destroy: setup ## delete a stack with all photos, images and records in it: STACK=... (asks for its name first)
 	.venv/bin/packshot destroy $(if $(STACK),--stack "$(STACK)")
 
@@ -140,4 +146,4 @@ setup-checkov: setup
 setup-sam: setup
 	@sh requirements/install .venv-sam requirements/sam.txt
 
-.PHONY: help setup demo demo-live test test-unit test-deployment test-cdk test-live bench grants drill drill-simulation drill-cloud check audit build deploy smoke destroy schema release lock clean setup-check setup-checkov setup-sam
+.PHONY: help setup demo demo-live test test-unit test-deployment test-cdk test-live bench grants drill drill-simulation drill-cloud drill-grants check audit build deploy smoke probe destroy schema release lock clean setup-check setup-checkov setup-sam

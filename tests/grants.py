@@ -64,6 +64,38 @@ def granted(functions: Mapping[str, Any]) -> set[Grant]:
     }
 
 
+def statements(template: Mapping[str, Any]) -> Iterator[tuple[str, Any, list[Any]]]:
+    """The statements of functions and of policies for people: whose, each as it stands, and its list.
+
+    A policy of a queue or a bucket is none: it is the local cloud that does not look at those.
+    """
+    for name, resource in template["Resources"].items():
+        properties = resource["Properties"]
+        documents = properties.get("Policies", []) if resource["Type"] == "AWS::Serverless::Function" else []
+        if resource["Type"] == "AWS::IAM::ManagedPolicy":
+            documents = [properties["PolicyDocument"]]
+        for document in documents:
+            for statement in document["Statement"]:
+                yield name, statement, document["Statement"]
+
+
+def named_statements(template: Mapping[str, Any]) -> dict[str, set[str]]:
+    """What each statement allows, by whose it is and its Sid: `SubmitFunction.ReadPhotos`."""
+    return {
+        f"{name}.{chosen(statement)['Sid']}": set(_many(chosen(statement)["Action"]))
+        for name, statement, _ in statements(template)
+    }
+
+
+def without_statement(template: Mapping[str, Any], named: str) -> None:
+    """Take one statement out of a template. Raises ValueError when there is none of that name."""
+    for name, statement, siblings in list(statements(template)):
+        if named == f"{name}.{chosen(statement)['Sid']}":
+            siblings.remove(statement)
+            return
+    raise ValueError(named)
+
+
 def used(requests: Iterable[AwsRequest], buckets: Mapping[str, str]) -> set[Grant]:
     """What functions asked for; `buckets` are logical ids by the buckets' names."""
     return {

@@ -34,7 +34,7 @@ KNOWN = {
     "AWS::Partition": "aws",
     "AWS::Region": "eu-west-1",
     "AWS::AccountId": "123456789012",
-    "AWS::StackId": "arn:aws:cloudformation:eu-west-1:123456789012:stack/packshot/0a1b2c3d",
+    "AWS::StackName": "packshot",
     "KmsKeyArn": "arn:aws:kms:eu-west-1:123456789012:key/0a1b2c3d-0a1b-0a1b-0a1b-0a1b2c3d4e5f",
     "PhotoPrefix": "photos/",
     "ExistingOutputBucketName": "images-of-yours",

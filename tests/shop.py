@@ -112,6 +112,32 @@ class Shop:
         image.load()
         return image
 
+    def refusals(self) -> list[str]:
+        """The lines of the functions' logs that tell of calls that AWS refused them."""
+        logs: Any = self.cloud.session().client("logs")
+        groups = logs.get_paginator("describe_log_groups").paginate()
+        names = [group["logGroupName"] for page in groups for group in page["logGroups"]]
+        events = logs.get_paginator("filter_log_events")
+        return [
+            event["message"]
+            for name in names
+            for page in events.paginate(logGroupName=name)
+            for event in page["events"]
+            if "AccessDenied" in event["message"]
+        ]
+
+    def execution(self, job_id: str, attempt: int = 1) -> list[str]:
+        """The types of all events of an execution that ended, in their order."""
+        states: Any = self.cloud.session().client("stepfunctions")
+        arn = self.cloud.outputs["WorkflowArn"].replace(":stateMachine:", ":execution:")
+        ends_at = time.monotonic() + PATIENCE_SECONDS
+        while states.describe_execution(executionArn=f"{arn}:{job_id}-{attempt}")["status"] == "RUNNING":
+            if time.monotonic() > ends_at:
+                pytest.fail(f"not within {PATIENCE_SECONDS:g} s")
+            time.sleep(0.05)
+        history = states.get_execution_history(executionArn=f"{arn}:{job_id}-{attempt}")
+        return [event["type"] for event in history["events"]]
+
     def dead_letters(self) -> int:
         attributes = self.sqs.get_queue_attributes(
             QueueUrl=self.cloud.outputs["UploadDeadLetterQueueUrl"],

@@ -225,6 +225,20 @@ def smoke(
 
 
 @app.command()
+def probe(
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before paying.")] = False,
+    segmind_url: Annotated[str, typer.Option(help="The API.")] = "https://api.segmind.com",
+    history_url: Annotated[
+        str | None, typer.Option(help="The request history, to be asked too: the key goes there.")
+    ] = None,
+) -> None:
+    """Ask Segmind, and the emulator, what nobody could find out without a key, for $0.36 at most."""
+    from packshot_cli.probe import run
+
+    run(segmind_url=segmind_url, history_url=history_url, yes=yes)
+
+
+@app.command()
 def destroy(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for the stack's name first.")] = False,
     stack: Annotated[str | None, DEPLOYED_STACK] = None,

@@ -57,6 +57,14 @@ def test_a_photo_becomes_an_image_a_record_and_an_event(shop: Shop, image_format
     assert "due_at" not in row
 
 
+def test_a_request_is_waited_for_and_ended_at_the_first_try(shop: Shop) -> None:
+    shop.upload("first-try/lamp.jpg", packshot(colour="ivory"))
+    job_id = shop.event("first-try/lamp.jpg", "Scene Generated")["job_id"]
+    passed = shop.execution(job_id)
+    assert passed[-1] == "ExecutionSucceeded"
+    assert [each for each in passed if "Failed" in each or "TimedOut" in each] == []
+
+
 def test_the_model_gets_exactly_what_the_scene_says(shop: Shop) -> None:
     shop.upload(
         "wire/lamp.png",
@@ -220,6 +228,7 @@ def test_a_job_that_is_told_of_again_on_its_way_is_one_request(shop: Shop) -> No
         shop.sqs.send_message(QueueUrl=shop.cloud.outputs["UploadQueueUrl"], MessageBody=body)
     shop.event("again/bell.jpg", "Scene Generated")
     assert _counts(shop)["accepted"] - before == 1
+    assert shop.refusals() == []
 
 
 def test_a_burst_loses_nothing_and_pays_once(shop: Shop) -> None:

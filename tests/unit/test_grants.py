@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import pytest
 
 from benchmarks.proxy import GUEST, described
-from tests.grants import UNSEEN, Grant, granted, read_table, table_of, used
-from tests.unit.test_template import FUNCTIONS
+from tests.drill.statements import FAILS_WITHOUT, to_try
+from tests.grants import (
+    UNSEEN,
+    Grant,
+    granted,
+    named_statements,
+    read_table,
+    table_of,
+    used,
+    without_statement,
+)
+from tests.unit.test_template import FUNCTIONS, TEMPLATE
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 GRANTED = granted(FUNCTIONS)
@@ -47,3 +58,19 @@ def test_what_a_guest_fetches_is_nobodys_grant() -> None:
     seen = described("GET", "/photos-1/a.jpg?X-Amz-Signature=x", {}, b"", 200, b"")
     assert seen.function == GUEST
     assert used([seen], {}) == set()
+
+
+def test_the_drill_takes_every_statement_away_that_something_is_missing_without() -> None:
+    assert set(FAILS_WITHOUT) == to_try(named_statements(TEMPLATE))
+
+
+@pytest.mark.parametrize("name", FAILS_WITHOUT)
+def test_a_statement_that_is_taken_away_is_gone_and_no_other(name: str) -> None:
+    template = copy.deepcopy(TEMPLATE)
+    without_statement(template, name)
+    assert set(named_statements(TEMPLATE)) - set(named_statements(template)) == {name}
+
+
+def test_a_statement_that_there_is_not_cannot_be_taken_away() -> None:
+    with pytest.raises(ValueError, match=r"SubmitFunction\.RuleTheWorld"):
+        without_statement(copy.deepcopy(TEMPLATE), "SubmitFunction.RuleTheWorld")

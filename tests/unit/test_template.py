@@ -285,7 +285,7 @@ def assert_allows_something_of_this_stack(statement: dict[str, Any]) -> None:
     assert "NotResource" not in statement
     assert not [action for action in many(statement["Action"]) if "*" in action]
     assert not [resource for resource in many(statement["Resource"]) if resource == "*"]
-    ours = {*RESOURCES, *PARAMETERS, "AWS::StackId"}
+    ours = {*RESOURCES, *PARAMETERS, "AWS::StackName"}
     named = [name for name in ours if refers_to(statement["Resource"], name)]
     assert named, f"{statement['Sid']} is about nothing of this stack"
 
@@ -387,7 +387,7 @@ def test_an_uploader_uploads_and_an_image_reader_reads_and_neither_more() -> Non
     uploads = {"s3:PutObject", "s3:AbortMultipartUpload", "s3:GetObject", "s3:ListBucket"}
     assert allowed_on("UploaderPolicy", "InputBucket") == uploads
     assert allowed_on("UploaderPolicy", "ExistingInputBucketName") == uploads
-    assert allowed_on("UploaderPolicy", "AWS::StackId") == {"cloudformation:DescribeStacks"}
+    assert allowed_on("UploaderPolicy", "AWS::StackName") == {"cloudformation:DescribeStacks"}
     assert allowed_on("UploaderPolicy", "KmsKeyArn") == {"kms:Decrypt", "kms:GenerateDataKey"}
     assert allowed_on("UploaderPolicy", "OutputBucket") == set()
     assert allowed_on("ImageReaderPolicy", "OutputBucket") == {
