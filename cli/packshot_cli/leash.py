@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 GRACE_SECONDS = 3.0
 
@@ -25,8 +26,17 @@ def main(folder: str, command: list[str]) -> None:
     threading.Thread(target=_end_with_standard_input, args=(child,), daemon=True).start()
     child.wait()
     os.killpg(0, signal.SIGTERM)
-    shutil.rmtree(folder, ignore_errors=True)
+    _remove(folder)
     os.killpg(0, signal.SIGKILL)
+
+
+def _remove(folder: str) -> None:
+    """Until it stays away: whoever is ending may write into it once more."""
+    ends_at = time.monotonic() + GRACE_SECONDS
+    there = Path(folder)
+    while there.exists() and time.monotonic() < ends_at:
+        shutil.rmtree(folder, ignore_errors=True)
+        time.sleep(0.05)
 
 
 def _end_with_standard_input(child: subprocess.Popen[bytes]) -> None:

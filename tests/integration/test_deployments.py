@@ -82,6 +82,10 @@ REFUSALS: dict[str, tuple[dict[str, str], str]] = {
         {"ExistingEventBusName": "arn:aws:events:us-east-1:000000000000:event-bus/shop"},
         "ExistingEventBusName",
     ),
+    "a pace of a plan that has its own": (
+        {"SegmindPlan": "pro", "RequestsAMinute": "77"},
+        "RequestsAMinute",
+    ),
     "no address": ({"AlarmEmail": "operations"}, "AlarmEmail"),
     "a deadline after Segmind forgot": ({"DeadlineSeconds": "3600"}, "DeadlineSeconds"),
     "too many jobs": ({"MaxJobsPerPhoto": "41"}, "MaxJobsPerPhoto"),

@@ -136,6 +136,7 @@ def test_what_is_missing_is_named_unless_it_has_a_default(
         ("DEADLINE_SECONDS", "0"),
         ("DEADLINE_SECONDS", "3600"),
         ("SKU_PATTERN", "("),
+        ("PATH_TEMPLATE", "{sku}/{stem}/{scene}.{ext}"),
         ("SCENE_QUALITY", "best"),
         ("SCENE_SEED", "random"),
         ("SCENE_BASE64", "perhaps"),

@@ -9,13 +9,23 @@ import os
 import re
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from packshot.check_settings import BASE_URL_PATTERN, DEADLINE, SettingError, parameter_of
 from packshot.gate import Pace
 from packshot.paths import DEFAULT_PATH_TEMPLATE, checked_template
+from packshot.placeholders import names_in
 from packshot.scene import Scene
 from packshot.staging import Root, stack_values
 
@@ -112,6 +122,12 @@ class SceneSettings(BaseModel):
     scene_lora_2_url: Annotated[OptionalText, Field(alias="SCENE_LORA_2_URL")] = None
     scene_lora_3_url: Annotated[OptionalText, Field(alias="SCENE_LORA_3_URL")] = None
 
+    @model_validator(mode="after")
+    def _a_sku_is_to_be_had(self) -> Self:
+        if self.sku_pattern is None and "sku" in names_in(self.path_template):
+            raise PydanticCustomError("sku", "PathTemplate: {{sku}} needs a SkuPattern")
+        return self
+
     def scene(self) -> Scene:
         """The stack's scene, which every photo starts from. Raises SettingError."""
         prefix = "scene_"
@@ -177,4 +193,7 @@ def settings_of(kind: type[AnySettings], variables: Mapping[str, str]) -> AnySet
 
 def _setting_error(error: ValidationError, prefix: str = "") -> SettingError:
     problem: Any = error.errors(include_url=False)[0]
+    if not problem["loc"]:
+        # About more than one; it names them itself.
+        return SettingError(problem["msg"])
     return SettingError(f"{parameter_of(prefix + str(problem['loc'][0]))}: {problem['msg']}")
