@@ -15,7 +15,7 @@ SIGNED = ("X-Amz-Signature", "X-Amz-Credential", "X-Amz-Security-Token")
 
 
 def written(cloud: LocalCloud) -> Iterator[tuple[str, str]]:
-    """Where, and what: logs, rows, what the state machine carried, and what lies beside the images."""
+    """Where, and what: logs, variables, rows, what the state machine carried, what lies beside the images."""
     root = boto3.Session("test", "test", region_name=cloud.region)
 
     def client(name: str) -> Any:
@@ -25,6 +25,8 @@ def written(cloud: LocalCloud) -> Iterator[tuple[str, str]]:
     for group in pages(logs, "describe_log_groups", "logGroups"):
         for event in pages(logs, "filter_log_events", "events", logGroupName=group["logGroupName"]):
             yield group["logGroupName"], event["message"]
+    for function in pages(client("lambda"), "list_functions", "Functions"):
+        yield "the variables", json.dumps(function.get("Environment"))
     for row in pages(client("dynamodb"), "scan", "Items", TableName=cloud.outputs["JobTableName"]):
         yield "the table", json.dumps(row, default=str)
     workflow = cloud.outputs["WorkflowArn"]
@@ -46,7 +48,7 @@ def pages(client: Any, operation: str, name: str, **arguments: Any) -> Iterator[
         yield from page.get(name, [])
 
 
-def leaks(texts: Iterable[tuple[str, str]], secret: str) -> set[tuple[str, str]]:
+def leaks(texts: Iterable[tuple[str, str]], secret: str | None) -> set[tuple[str, str]]:
     """Where something is that must not be there, and what that is; never the secret itself."""
-    looked_for = {"the API key": secret, **{word: word for word in SIGNED}}
+    looked_for = {**({"the API key": secret} if secret else {}), **{word: word for word in SIGNED}}
     return {(where, name) for where, text in texts for name, word in looked_for.items() if word in text}
