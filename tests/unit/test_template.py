@@ -218,6 +218,22 @@ def test_the_parameters_defaults_are_settings(function: str) -> None:
     SETTINGS[function].model_validate(with_defaults(function))
 
 
+def test_what_is_said_of_long_settings_is_what_lambda_leaves_for_them() -> None:
+    """Lambda takes 4 KB of variables; what AWS makes up has names and ARNs of at most these lengths."""
+    made = {"JOB_TABLE_NAME": 255, "UPLOAD_QUEUE_URL": 150, "EVENT_BUS_NAME": 256, "WORKFLOW_ARN": 150}
+    made |= {"OUTPUT_BUCKET_NAME": 63, "API_KEY_SECRET_ARN": 150, "POWERTOOLS_SERVICE_NAME": 128}
+    defaults = with_defaults("SubmitFunction")
+    long = {name for name, value in PARAMETERS.items() if value["Type"] == "String"} - {"SegmindPlan"}
+    fixed = sum(
+        len(name) + made.get(name, len(value))
+        for name, value in defaults.items()
+        if parameter_of(name) not in long or name in made
+    )
+    names_of_long = sum(len(name) for name in defaults if parameter_of(name) in long and name not in made)
+    assert fixed + names_of_long + 2200 <= 4096
+    assert "2,200 characters" in PARAMETERS["ScenePrompt"]["Description"]
+
+
 def test_without_a_choice_the_scene_is_the_models_own() -> None:
     scene = SubmitSettings.model_validate(with_defaults("SubmitFunction")).scene()
     assert scene.digest == Scene(prompt=PARAMETERS["ScenePrompt"]["Default"]).digest
