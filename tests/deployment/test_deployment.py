@@ -65,10 +65,13 @@ def cloud(project: Path) -> Iterator[LocalCloud]:
 
 def sam(folder: Path, environment: Mapping[str, str], *arguments: str, answers: str = "") -> str:
     """Run one command of the SAM CLI to its end; what it said."""
+    # It leaves a folder behind for each file that it uploads.
+    temporary = folder / "tmp"
+    temporary.mkdir(exist_ok=True)
     done = subprocess.run(
         [SAM, *arguments],
         cwd=folder,
-        env={**os.environ, "SAM_CLI_TELEMETRY": "0", **environment},
+        env={**os.environ, "SAM_CLI_TELEMETRY": "0", "TMPDIR": str(temporary), **environment},
         input=answers,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
