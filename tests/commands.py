@@ -27,13 +27,25 @@ def packshot_command(
     cloud: LocalCloud, *arguments: str, credentials: tuple[str, str] = OWNER, **environment: str
 ) -> subprocess.CompletedProcess[str]:
     """Run one to its end, without a terminal."""
-    return subprocess.run(
+    process = started_command(cloud, *arguments, credentials=credentials, **environment)
+    with process:
+        try:
+            stdout, stderr = process.communicate(timeout=100)
+        finally:
+            process.kill()
+    return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
+
+
+def started_command(
+    cloud: LocalCloud, *arguments: str, credentials: tuple[str, str] = OWNER, **environment: str
+) -> subprocess.Popen[str]:
+    """Start one without a terminal, for whoever wants to do something to it while it runs."""
+    return subprocess.Popen(
         [sys.executable, "-m", "packshot_cli", *arguments],
         stdin=subprocess.DEVNULL,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        check=False,
-        timeout=100,
         env={
             **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
             **aws_environment(cloud, credentials),

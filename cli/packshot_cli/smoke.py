@@ -72,6 +72,9 @@ def run(*, stack: str | None, region: str | None, profile: str | None, yes: bool
         console.print(str(error), style="red", highlight=False, soft_wrap=True)
         raise typer.Exit(1) from None
     except StopError as stop:
+        console.print(
+            "Stopped: a photo that was sent is paid for, and what it becomes stays in the output bucket"
+        )
         raise typer.Exit(stop.exit_code) from None
 
 
@@ -85,6 +88,8 @@ def smoke(stack: Stack, folder: str, tell: Callable[[str], None]) -> list[str]:
             s3.put_object(Bucket=bucket, Key=f"{folder}/scenes.json", Body=json.dumps(SCENES).encode())
             began = time.monotonic()
             s3.put_object(Bucket=bucket, Key=key, Body=PHOTO.read_bytes())
+            # By AWS's clock, as the record's times are.
+            uploaded_at = s3.head_object(Bucket=bucket, Key=key)["LastModified"]
             tell(f"Sent {key}, waiting for {COMPLETED}")
             event = _await(ear, key)
             seconds = time.monotonic() - began
@@ -100,17 +105,18 @@ def smoke(stack: Stack, folder: str, tell: Callable[[str], None]) -> list[str]:
             job = _row(stack, image["job_id"])
             if job.state is not JobState.COMPLETED or job.image is None or job.image.key != image["key"]:
                 raise StackError(f"The record of {job.job_id} says {job.state}")
-            return _lines(job, seconds)
+            return _lines(job, uploaded_at, seconds)
         finally:
             _remove(stack, bucket, [f"{folder}/"])
             _remove(stack, images, made)
 
 
-def _lines(job: Job, seconds: float) -> list[str]:
+def _lines(job: Job, uploaded_at: datetime, seconds: float) -> list[str]:
     submitted = job.submitted_at or job.updated_at
     return [
         f"image\t{job.image.key if job.image else ''}",
-        f"upload to submit, s\t{_seconds(job.created_at, submitted):.1f}",
+        # S3 tells the time of an upload in whole seconds, so that it may lie behind the submit.
+        f"upload to submit, s\t{max(_seconds(uploaded_at, submitted), 0.0):.0f}",
         f"submit to record, s\t{_seconds(submitted, job.updated_at):.1f}",
         f"upload to event, s\t{seconds:.1f}",
         f"inference, s\t{'untold' if job.inference_seconds is None else f'{job.inference_seconds:.1f}'}",

@@ -150,7 +150,7 @@ def api_key_in(environment: Mapping[str, str]) -> str:
     """The key of SEGMIND_API_KEY. Raises PhotosError where there is none that could be sent."""
     api_key = environment.get("SEGMIND_API_KEY", "").strip()
     if not api_key:
-        raise PhotosError("SEGMIND_API_KEY is not set, and --live needs it")
+        raise PhotosError("SEGMIND_API_KEY is not set: asking Segmind needs a key from it, in that variable")
     if not (api_key.isascii() and api_key.isprintable()) or " " in api_key:
         raise PhotosError("SEGMIND_API_KEY is not a key: it holds a space or something that is no ASCII")
     return api_key

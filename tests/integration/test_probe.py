@@ -124,7 +124,7 @@ def test_the_command_says_the_price_first_and_shows_both_side_by_side(
 @pytest.mark.parametrize(
     ("arguments", "key", "line"),
     [
-        ([], None, "SEGMIND_API_KEY is not set"),
+        ([], None, "SEGMIND_API_KEY is not set: asking Segmind needs a key"),
         ([], KEY, "Nothing was sent, nothing is paid"),
         (["--yes", "--segmind-url", "http://127.0.0.1:9"], KEY, "No answer (ConnectionError)"),
     ],

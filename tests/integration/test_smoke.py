@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+
 import requests
 
-from tests.commands import packshot_command
+from tests.commands import packshot_command, started_command
 from tests.shop import Shop
 
 
@@ -43,3 +45,17 @@ def test_nothing_is_paid_for_without_a_yes(shop: Shop) -> None:
     ran = packshot_command(shop.cloud, "smoke")
     assert ran.returncode == 1
     assert "Nothing was sent" in ran.stderr
+
+
+def test_a_signal_ends_it_with_a_line_and_takes_the_photo_away(shop: Shop) -> None:
+    with started_command(shop.cloud, "smoke", "--yes") as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("Sent "):
+                break
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=60)
+    assert (process.returncode, stdout) == (130, "")
+    assert "Stopped: a photo that was sent is paid for" in " ".join(stderr.split())
+    # What the photo becomes may still come.
+    assert not [name for name in _left(shop) if not name.endswith(("manifest.json", "smoke.webp"))]
