@@ -16,7 +16,6 @@ from rich.prompt import Prompt
 
 from packshot_cli.errors import StackError
 from packshot_cli.stack import Stack, aws_in_a_line, find_stack
-from packshot_cli.text import counted
 
 _GONE = {"NoSuchBucket", "ResourceNotFoundException"}
 
@@ -111,13 +110,13 @@ def _check_unprotected(stack: Stack, kept: Kept) -> None:
 
 
 def _tell(console: Console, stack: Stack, kept: Kept) -> None:
-    names = ", ".join([*kept.buckets, *kept.tables])
-    console.print(
-        f"This deletes the stack {stack.name}, with every version of every photo and image in "
-        f"{counted(len(kept.buckets), 'bucket')}, and every record: {names}",
-        highlight=False,
-        soft_wrap=True,
-    )
+    lines = [f"This deletes the stack {stack.name}, and these with everything in them, old versions too:"]
+    lines += [f"  {name}" for name in (*kept.buckets, *kept.tables)]
+    named = (stack.output("InputBucketName"), stack.output("OutputBucketName"))
+    if brought := [bucket for bucket in named if bucket not in kept.buckets]:
+        lines.append(f"What the stack did not make stays as it is: {', '.join(brought)}")
+    for line in lines:
+        console.print(line, highlight=False, soft_wrap=True)
 
 
 def _is_agreed_to(console: Console, name: str) -> bool:

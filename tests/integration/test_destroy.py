@@ -61,3 +61,16 @@ def test_with_a_yes_all_of_it_goes(cloud: LocalCloud) -> None:
     again = packshot_command(cloud, "destroy", "--yes")
     assert again.returncode == 1
     assert f"There is no stack {STACK_NAME}" in again.stderr
+
+
+def test_a_bucket_that_the_owner_brought_stays_with_all_that_is_in_it() -> None:
+    brought = {"ExistingInputBucketName": "owner-photos", "ExistingOutputBucketName": "owner-images"}
+    with local_cloud(segmind_url="http://127.0.0.1:9", parameters=brought) as cloud:
+        for bucket in brought.values():
+            _owner(cloud, "s3").put_object(Bucket=bucket, Key="theirs.txt", Body=b"theirs")
+        ran = packshot_command(cloud, "destroy", "--yes")
+        assert ran.returncode == 0, ran.stderr
+        assert "stays as it is: owner-photos, owner-images" in ran.stderr
+        assert cloud.outputs["JobTableName"] not in _names(cloud)
+        for bucket in brought.values():
+            _owner(cloud, "s3").head_object(Bucket=bucket, Key="theirs.txt")
