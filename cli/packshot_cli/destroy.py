@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.prompt import Prompt
 
 from packshot_cli.errors import StackError
+from packshot_cli.signals import StopError, stopping_at_signals
 from packshot_cli.stack import Stack, aws_in_a_line, find_stack
 
 _GONE = {"NoSuchBucket", "ResourceNotFoundException"}
@@ -32,7 +33,7 @@ def run(*, stack: str | None, region: str | None, profile: str | None, yes: bool
     """Ask for the stack's name, then delete everything; leaves with a line and 1 when it cannot."""
     console = Console(stderr=True)
     try:
-        with aws_in_a_line():
+        with stopping_at_signals(), aws_in_a_line():
             found = find_stack(stack, region, profile, Path.cwd())
             # Only of ours: the name of another stack is a slip of the finger away.
             found.output("JobTableName")
@@ -45,6 +46,11 @@ def run(*, stack: str | None, region: str | None, profile: str | None, yes: bool
     except StackError as error:
         console.print(str(error), style="red", highlight=False, soft_wrap=True)
         raise typer.Exit(1) from None
+    except StopError as stop:
+        console.print(
+            "Stopped: the same command goes on; once the stack is gone, delete by hand what stands above"
+        )
+        raise typer.Exit(stop.exit_code) from None
     console.print(f"The stack {found.name} is gone, with all that was in it", highlight=False)
 
 
@@ -120,10 +126,10 @@ def _tell(console: Console, stack: Stack, kept: Kept) -> None:
 
 
 def _is_agreed_to(console: Console, name: str) -> bool:
-    """Whether whoever sits at the terminal types the stack's name; nobody there is a no."""
+    """Whether whoever sits at the terminal types the stack's name; nobody there is a no, and so is Ctrl-C."""
     if not sys.stdin.isatty():
         return False
     try:
         return Prompt.ask("Type the stack's name to go on", console=console) == name
-    except EOFError:
+    except (EOFError, StopError):
         return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,7 +10,7 @@ import boto3
 import pytest
 
 from packshot_cli.local_cloud import STACK_NAME, LocalCloud, local_cloud
-from tests.commands import packshot_command
+from tests.commands import packshot_command, started_command
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +48,17 @@ def test_another_stack_is_left_alone(cloud: LocalCloud) -> None:
     ran = packshot_command(cloud, "destroy", "--stack", "shop", "--yes")
     assert ran.returncode == 1
     assert "none of Packshot's" in ran.stderr
+
+
+def test_what_was_broken_off_goes_on_with_the_same_command(cloud: LocalCloud) -> None:
+    with started_command(cloud, "destroy", "--yes") as process:
+        assert process.stderr is not None
+        process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Stopped: the same command goes on" in stderr
+    assert cloud.outputs["JobTableName"] in _names(cloud)
 
 
 def test_with_a_yes_all_of_it_goes(cloud: LocalCloud) -> None:
