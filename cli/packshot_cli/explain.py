@@ -66,13 +66,9 @@ def run(
         else:
             sys.stdout.writelines(f"{line}\n" for line in lines(explanation, settings))
         sys.stdout.flush()
-    except OSError as error:
-        # Python would complain once more about what is left of it, when it ends.
+    except BrokenPipeError:
+        # Whoever read it has seen enough; Python would complain about what is left of it, when it ends.
         sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
-        # Whoever read it has seen enough, where a pipe was closed.
-        if not isinstance(error, BrokenPipeError):
-            typer.echo(f"The output cannot be written: {error.strerror}", err=True)
-            raise typer.Exit(1) from None
     raise typer.Exit(0 if explanation.is_accepted else REJECTED)
 
 

@@ -301,16 +301,6 @@ def test_a_reader_that_has_seen_enough_is_no_error(root: Path, arguments: list[s
         assert (process.stderr.read(), process.wait(timeout=30)) == (b"", 0)
 
 
-@pytest.mark.parametrize("arguments", [[], ["--json"]])
-def test_a_full_disk_is_told_in_a_line(root: Path, arguments: list[str]) -> None:
-    command = [sys.executable, "-m", "packshot_cli", "explain", str(root), *arguments]
-    with Path("/dev/full").open("w") as full:
-        told = subprocess.run(
-            command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=30, check=False
-        )
-    assert (told.returncode, told.stderr) == (1, "The output cannot be written: No space left on device\n")
-
-
 def test_a_name_that_is_no_text_is_refused_by_name(tmp_path: Path) -> None:
     put(tmp_path, **{"a\udcff.jpg": packshot()})
     told = command(str(tmp_path))
